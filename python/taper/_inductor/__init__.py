@@ -1,0 +1,2 @@
+"""torch._inductor: settings only."""
+from . import config

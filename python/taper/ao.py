@@ -1,0 +1,9 @@
+"""torch.ao: Quantisation is not part of taper."""
+
+
+def __getattr__(name):
+    if name.startswith("__"):
+        raise AttributeError(name)
+    from ._absent import Absent
+
+    raise Absent("torch.ao.%s: Quantisation is not part of taper" % name)

@@ -1,0 +1,3 @@
+"""Old place of GradScaler."""
+from ...amp.grad_scaler import OptState
+from . import GradScaler

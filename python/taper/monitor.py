@@ -1,0 +1,9 @@
+"""torch.monitor: Monitoring is not part of taper."""
+
+
+def __getattr__(name):
+    if name.startswith("__"):
+        raise AttributeError(name)
+    from ._absent import Absent
+
+    raise Absent("torch.monitor.%s: Monitoring is not part of taper" % name)

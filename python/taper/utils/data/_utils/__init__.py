@@ -1,0 +1,2 @@
+"""The inside of DataLoader."""
+from . import collate, fetch, pin_memory, worker

@@ -1,0 +1,339 @@
+/* One call, top to bottom: autocast, infer, memory for the results, kernel, versions, record. */
+#include <stdio.h>
+
+#include "engine/engine.h"
+
+_Thread_local taper_mode taper__mode;
+
+/* Tensors made for one call and dropped at its end: casts, contiguous copies. */
+typedef struct call_temps {
+    int count;
+    taper_tensor *t[2 * TAPER_MAX_ARGS];
+} call_temps;
+
+static void temps_release(call_temps *temps) {
+    for (int i = 0; i < temps->count; i++) taper_tensor_release(temps->t[i]);
+}
+
+static bool call_is_float(const taper_tensor *t) { return t && taper_dtype_is_float((taper_dtype)t->dtype); }
+
+/* Where the call runs: the first tensor decides, except that a 0-dim CPU tensor follows the others. */
+static void call_find_device(taper_call *c) {
+    c->device = taper_cpu();
+    bool found = false;
+    for (int k = 0; k < c->nargs; k++) {
+        const taper_arg *a = &c->args[k];
+        if (a->kind == TAPER_ARG_DEVICE && !found) c->device = a->device;
+        int n = a->kind == TAPER_ARG_TENSOR ? 1 : a->kind == TAPER_ARG_TENSORS ? a->count : 0;
+        for (int j = 0; j < n; j++) {
+            const taper_tensor *t = a->kind == TAPER_ARG_TENSOR ? a->t : a->ts[j];
+            if (!t) continue;
+            if (!found || (c->device.type == TAPER_CPU && t->device.type != TAPER_CPU)) c->device = t->device;
+            found = true;
+            if (t->ndim) return;
+        }
+    }
+}
+
+static bool call_wants_grad(const taper_call *c) {
+    if (taper__mode.no_grad || c->row->gradient != TAPER_GRADIENT_DIFF) return false;
+    for (int k = 0; k < c->nargs; k++) {
+        const taper_arg *a = &c->args[k];
+        if (a->kind == TAPER_ARG_TENSOR && a->t->requires_grad) return true;
+        if (a->kind == TAPER_ARG_TENSORS)
+            for (int j = 0; j < a->count; j++)
+                if (a->ts[j] && a->ts[j]->requires_grad) return true;
+    }
+    return false;
+}
+
+static taper_status call_cast(taper_call *c, call_temps *temps, taper_dtype to, bool lowp_only) {
+    for (int k = 0; k < c->nargs; k++) {
+        taper_arg *a = &c->args[k];
+        if (a->kind != TAPER_ARG_TENSOR || !call_is_float(a->t) || a->t->dtype == to || a->t->dtype == TAPER_F64) continue;
+        if (lowp_only && a->t->dtype != TAPER_F16 && a->t->dtype != TAPER_BF16) continue;
+        if (a->t->device.type != c->device.type) continue;
+        taper_tensor *t = NULL;
+        TAPER_TRY(taper__autocast_cast(&t, a->t, to));
+        temps->t[temps->count++] = t;
+        a->t = t;
+    }
+    return TAPER_OK;
+}
+
+static taper_status call_autocast(taper_call *c, call_temps *temps) {
+    int type = c->device.type;
+    if (TAPER_LIKELY(!taper__mode.autocast[type]) || c->row->autocast == TAPER_AUTOCAST_NONE) return TAPER_OK;
+    taper_dtype low = taper__mode.autocast_dtype[type] ? (taper_dtype)taper__mode.autocast_dtype[type]
+                      : type == TAPER_CUDA            ? TAPER_F16
+                                                      : TAPER_BF16;
+    if (c->row->autocast == TAPER_AUTOCAST_LOWP) return call_cast(c, temps, low, false);
+    if (c->row->autocast == TAPER_AUTOCAST_FP32) return call_cast(c, temps, TAPER_F32, true);
+    int widest = -1;
+    for (int k = 0; k < c->nargs; k++)
+        if (c->args[k].kind == TAPER_ARG_TENSOR && call_is_float(c->args[k].t)) {
+            int d = c->args[k].t->dtype;
+            widest = widest < 0 ? d : (int)taper_dtype_promote((taper_dtype)widest, (taper_dtype)d);
+        }
+    return widest < 0 ? TAPER_OK : call_cast(c, temps, (taper_dtype)widest, false);
+}
+
+static taper_status call_allocate(taper_call *c) {
+    if (c->device.type == TAPER_META) return TAPER_OK;
+    for (int i = 0; i < c->nout; i++) {
+        taper_tensor *t = c->out[i];
+        if (!t || ((c->views | c->same) >> i & 1) || t->storage) continue;
+        TAPER_TRY(taper__storage_new(&t->storage, (size_t)t->numel * taper_dtype_size((taper_dtype)t->dtype), t->device,
+                                     c->row->name));
+    }
+    return TAPER_OK;
+}
+
+/* The engine's part of `contiguous` and `upcast`: kernels then see plain arrays of a dtype they know. */
+static taper_status call_prepare(taper_call *c, call_temps *temps, bool upcast) {
+    for (int k = 0; k < c->nargs; k++) {
+        taper_arg *a = &c->args[k];
+        if (a->kind != TAPER_ARG_TENSOR) continue;
+        taper_tensor *t = NULL;
+        bool low = upcast && (a->t->dtype == TAPER_F16 || a->t->dtype == TAPER_BF16);
+        if (!low && (a->t->contiguous || !(c->row->op->contiguous >> k & 1))) continue;
+        TAPER_TRY(taper__tensor_empty(&t, low ? TAPER_F32 : (taper_dtype)a->t->dtype, a->t->device, a->t->ndim, a->t->shape,
+                                      c->row->name));
+        temps->t[temps->count++] = t;
+        TAPER_TRY(taper__copy_data(t, a->t));
+        a->t = t;
+    }
+    return TAPER_OK;
+}
+
+static taper_status call_choose(const taper_call *c, const taper_kernel **out) {
+    char reasons[512];
+    int at = 0;
+    reasons[0] = 0;
+    for (const taper_kernel *k = c->row->op->kernels; k && k->run; k++) {
+        const char *why = NULL;
+        if (k->device != c->device.type) continue;
+        if (!k->supports || k->supports(c, &why)) {
+            *out = k;
+            return TAPER_OK;
+        }
+        taper__log("dispatch", "%s: %s declines: %s", c->row->name, k->name, why ? why : "no reason given");
+        at += snprintf(reasons + at, sizeof reasons - (size_t)at, "; %s: %s", k->name, why ? why : "no reason given");
+        if (at >= (int)sizeof reasons) at = (int)sizeof reasons - 1;
+    }
+    const taper_tensor *t = c->out[0];
+    return TAPER_FAIL(TAPER_NOT_IMPLEMENTED, "%s: no kernel for %s on %s%s", c->row->name, t ? TAPER_TEXT(t) : "these arguments",
+                      taper__device_text(c->device).s, reasons);
+}
+
+static taper_status call_kernel(taper_call *c) {
+    const taper_op *op = c->row->op;
+    bool compute = false;
+    for (int i = 0; i < c->nout; i++)
+        if (c->out[i] && !((c->views | c->same) >> i & 1)) compute = true;
+    if (!compute || c->device.type == TAPER_META) return TAPER_OK;
+    const taper_kernel *kernel = NULL;
+    TAPER_TRY(call_choose(c, &kernel));
+    if (TAPER_LIKELY(!op->contiguous && !op->upcast && !op->workspace)) return kernel->run(c);
+
+    taper_status st = TAPER_OK;
+    call_temps temps = {0};
+    taper_tensor *low[TAPER_MAX_OUTS] = {NULL};
+    taper_arg args[TAPER_MAX_ARGS];
+    memcpy(args, c->args, sizeof args);
+    size_t workspace = 0;
+    bool upcast = op->upcast && c->device.type == TAPER_CPU;
+    TAPER_TRY_GOTO(call_prepare(c, &temps, upcast));
+    for (int i = 0; upcast && i < c->nout; i++) {
+        taper_tensor *t = c->out[i];
+        if (!t || (t->dtype != TAPER_F16 && t->dtype != TAPER_BF16)) continue;
+        taper_tensor *wide = NULL;
+        TAPER_TRY_GOTO(taper__tensor_empty(&wide, TAPER_F32, t->device, t->ndim, t->shape, c->row->name));
+        low[i] = t;
+        c->out[i] = wide;
+    }
+    if (op->workspace) {
+        workspace = op->workspace(c);
+        if (workspace) TAPER_TRY_GOTO(taper__memory_alloc(&c->workspace, workspace, c->device, c->row->name));
+    }
+    TAPER_TRY_GOTO(kernel->run(c));
+    for (int k = 0; k < c->nargs; k++) /* running statistics went to a copy: bring them home */
+        if ((c->modifies >> k & 1) && c->args[k].t != args[k].t) TAPER_TRY_GOTO(taper__copy_data(args[k].t, c->args[k].t));
+    for (int i = 0; i < c->nout; i++)
+        if (low[i]) TAPER_TRY_GOTO(taper__copy_data(low[i], c->out[i]));
+out:
+    for (int i = 0; i < c->nout; i++)
+        if (low[i]) {
+            taper_tensor_release(c->out[i]);
+            c->out[i] = low[i];
+        }
+    if (c->workspace) taper__memory_free(c->workspace, workspace, c->device);
+    c->workspace = NULL;
+    memcpy(c->args, args, sizeof args);
+    temps_release(&temps);
+    return st;
+}
+
+static taper_status call_check_target(const taper_call *c, const taper_tensor *target, const char *what) {
+    const taper_tensor *r = c->out[0];
+    if (taper_dtype_kind((taper_dtype)r->dtype) > taper_dtype_kind((taper_dtype)target->dtype))
+        return TAPER_FAIL(TAPER_RUNTIME, "%s%s: result type %s can't be cast to the desired output type %s", c->row->name, what,
+                          taper_dtype_typename((taper_dtype)r->dtype), taper_dtype_typename((taper_dtype)target->dtype));
+    if (!taper_device_equal(r->device, target->device))
+        return TAPER_FAIL(TAPER_RUNTIME, "%s%s: Expected all tensors to be on the same device, but the result is on %s and the output on %s",
+                          c->row->name, what, taper__device_text(r->device).s, taper__device_text(target->device).s);
+    return TAPER_OK;
+}
+
+/* True when the kernel may write straight over the target: same dtype and no argument seen through another window. */
+static bool call_can_write(const taper_call *c, const taper_tensor *target, bool inplace) {
+    if (c->out[0]->dtype != target->dtype || taper__has_internal_overlap(target)) return false;
+    if (!c->row->op->pointwise && (inplace || !target->contiguous)) return false;
+    for (int k = 0; k < c->nargs; k++) {
+        const taper_arg *a = &c->args[k];
+        if (a->kind != TAPER_ARG_TENSOR && a->kind != TAPER_ARG_TENSORS) continue;
+        int n = a->kind == TAPER_ARG_TENSORS ? a->count : 1;
+        for (int j = 0; j < n; j++) {
+            const taper_tensor *t = a->kind == TAPER_ARG_TENSORS ? a->ts[j] : a->t;
+            taper_overlap o = t ? taper__overlap(target, t) : TAPER_OVERLAP_NO;
+            if (o == TAPER_OVERLAP_PARTIAL || o == TAPER_OVERLAP_MAYBE) return false;
+            if (o == TAPER_OVERLAP_FULL && !c->row->op->pointwise) return false;
+        }
+    }
+    return true;
+}
+
+/* Runs the kernel with its result in `target` (self of an in-place call, or out=). */
+static taper_status call_into(taper_call *c, taper_tensor *target, bool inplace) {
+    TAPER_TRY(call_check_target(c, target, inplace ? "_" : " out="));
+    const taper_tensor *r = c->out[0];
+    bool same_shape = r->ndim == target->ndim && !memcmp(r->shape, target->shape, sizeof(int64_t) * r->ndim);
+    if (!same_shape) {
+        if (inplace)
+            return TAPER_FAIL(TAPER_RUNTIME, "%s_: output with shape %s doesn't match the broadcast shape %s", c->row->name,
+                              TAPER_SHAPE(target), TAPER_SHAPE(r));
+        size_t bytes = (size_t)r->numel * taper_dtype_size((taper_dtype)target->dtype);
+        if (target->storage && target->storage->bytes < bytes) TAPER_TRY(taper__storage_resize(target->storage, bytes));
+        taper__tensor_set_layout(target, r->ndim, r->shape, NULL);
+    }
+    if (taper__has_internal_overlap(target))
+        return TAPER_FAIL(TAPER_RUNTIME,
+                          "%s_: unsupported operation: more than one element of the written-to tensor refers to a single "
+                          "memory location. Please clone() the tensor before performing the operation.",
+                          c->row->name);
+    if (call_can_write(c, target, inplace)) {
+        taper_tensor_release(c->out[0]);
+        c->out[0] = taper_tensor_retain(target);
+        return call_kernel(c);
+    }
+    TAPER_TRY(call_allocate(c));
+    TAPER_TRY(call_kernel(c));
+    TAPER_TRY(taper__copy_data(target, c->out[0]));
+    taper_tensor_release(c->out[0]);
+    c->out[0] = taper_tensor_retain(target);
+    return TAPER_OK;
+}
+
+static taper_status call_compose(taper_call *c, taper_tensor *target) {
+    taper_scope scope = TAPER_SCOPE;
+    taper_status st = c->row->op->compose(c, &scope);
+    if (st == TAPER_OK) st = scope.status;
+    if (st == TAPER_OK && target) {
+        taper_tensor *r = c->out[0];
+        if (r != target) {
+            taper_tensor *same = NULL;
+            st = taper_copy_(&same, target, r, false);
+            taper_tensor_release(same);
+        }
+        if (st == TAPER_OK) {
+            taper_tensor_release(r);
+            c->out[0] = taper_tensor_retain(target);
+        }
+    }
+    taper_scope_end(&scope);
+    return st;
+}
+
+static taper_status call_run(taper_call *c, taper_tensor *target) {
+    const taper_op *op = c->row->op;
+    taper_status st;
+    call_temps temps = {0};
+    call_find_device(c);
+    TAPER_TRY_GOTO(call_autocast(c, &temps));
+    if (op->compose) {
+        st = call_compose(c, target);
+        goto out;
+    }
+    if (TAPER_UNLIKELY(!op->infer)) {
+        st = TAPER_FAIL(TAPER_NOT_IMPLEMENTED, "%s: the operator has no implementation", c->row->name);
+        goto out;
+    }
+    bool recording = call_wants_grad(c);
+    TAPER_TRY_GOTO(op->infer(c));
+    if (target) {
+        TAPER_TRY_GOTO(taper__check_inplace(c, target, recording));
+        TAPER_TRY_GOTO(call_into(c, target, c->inplace));
+        taper__bump_version(target);
+    } else {
+        TAPER_TRY_GOTO(call_allocate(c));
+        TAPER_TRY_GOTO(call_kernel(c));
+    }
+    for (int k = 0; c->modifies && k < c->nargs; k++)
+        if (c->modifies >> k & 1) taper__bump_version(c->args[k].t);
+    if (TAPER_UNLIKELY(c->views) && !taper__mode.no_grad) /* results that look into another tensor know which */
+        for (int i = 0; i < c->nout; i++)
+            if ((c->views >> i & 1) && !c->out[i]->base && c->row->gradient == TAPER_GRADIENT_DIFF) {
+                taper_tensor *seen = c->args[0].t;
+                c->out[i]->base = taper_tensor_retain(seen->base ? seen->base : seen);
+            }
+    if (recording) st = taper__record(c);
+out:
+    temps_release(&temps);
+    return st;
+}
+
+static taper_status call_start(taper_call *c, const taper_op_row *row, const taper_arg *args, int nargs) {
+    memset(c, 0, offsetof(taper_call, args));
+    memset((char *)c + offsetof(taper_call, out), 0, sizeof *c - offsetof(taper_call, out));
+    if (nargs > TAPER_MAX_ARGS) return TAPER_FAIL(TAPER_TYPE, "%s: %d arguments, at most %d", row->name, nargs, TAPER_MAX_ARGS);
+    c->row = row;
+    c->nargs = nargs;
+    memcpy(c->args, args, sizeof *args * (size_t)nargs);
+    return TAPER_OK;
+}
+
+static void call_drop(taper_call *c) {
+    for (int i = 0; i < TAPER_MAX_OUTS; i++) taper_tensor_release(c->out[i]);
+}
+
+taper_status taper_op_call(const taper_op_row *row, const taper_arg *args, int nargs, taper_tensor **out) {
+    taper_call c;
+    TAPER_TRY(call_start(&c, row, args, nargs));
+    c.inplace = row->op->mutates;
+    taper_status st = call_run(&c, row->op->mutates ? args[0].t : NULL);
+    if (TAPER_UNLIKELY(st != TAPER_OK)) {
+        call_drop(&c);
+        return st;
+    }
+    for (int i = 0; i < c.nout; i++) out[i] = c.out[i];
+    return TAPER_OK;
+}
+
+taper_status taper_op_call_inplace(const taper_op_row *row, const taper_arg *args, int nargs) {
+    taper_call c;
+    TAPER_TRY(call_start(&c, row, args, nargs));
+    if (args[0].kind != TAPER_ARG_TENSOR) return TAPER_FAIL(TAPER_TYPE, "%s_: the first argument must be a tensor", row->name);
+    c.inplace = true;
+    taper_status st = call_run(&c, args[0].t);
+    call_drop(&c);
+    return st;
+}
+
+taper_status taper_op_call_out(const taper_op_row *row, const taper_arg *args, int nargs, taper_tensor *target) {
+    taper_call c;
+    TAPER_TRY(call_start(&c, row, args, nargs));
+    c.out_given = target;
+    taper_status st = call_run(&c, target);
+    call_drop(&c);
+    return st;
+}

@@ -1,0 +1,217 @@
+/* Trees of nodes in chunks of memory that are freed at once. */
+#include <stdlib.h>
+
+#include "io/io.h"
+
+struct taper_tree_chunk {
+    taper_tree_chunk *next;
+    size_t used, room;
+    _Alignas(16) unsigned char bytes[];
+};
+
+taper_status taper_tree_new(taper_tree **out) {
+    taper_error_clear();
+    taper_tree *t = taper__alloc_zero(sizeof *t);
+    if (!t) return TAPER_FAIL(TAPER_MEMORY, "tree: no memory for %zu bytes", sizeof *t);
+    *out = t;
+    return TAPER_OK;
+}
+
+void taper_tree_release(taper_tree *tree) {
+    if (!tree) return;
+    for (taper_node *n = tree->tensors; n; n = n->next_tensor) taper_tensor_release(n->tensor);
+    for (taper_tree_chunk *c = tree->chunks, *next; c; c = next) {
+        next = c->next;
+        taper__free(c);
+    }
+    taper__free(tree);
+}
+
+void *taper__tree_alloc(taper_tree *tree, size_t bytes) {
+    taper_tree_chunk *c = tree->chunks;
+    if (bytes > SIZE_MAX / 4) goto fail;
+    bytes = (bytes + 15) & ~(size_t)15;
+    tree->used += bytes;
+    if (tree->limit && tree->used > tree->limit) goto fail;
+    if (!c || c->room - c->used < bytes) {
+        size_t room = c ? 2 * c->room : 1 << 10;
+        if (room > 1 << 20) room = 1 << 20;
+        if (room < bytes) room = bytes;
+        c = taper__alloc(sizeof *c + room);
+        if (!c) goto fail;
+        *c = (taper_tree_chunk){.next = tree->chunks, .room = room};
+        tree->chunks = c;
+    }
+    void *p = c->bytes + c->used;
+    c->used += bytes;
+    return memset(p, 0, bytes);
+fail:
+    TAPER_FAIL(TAPER_MEMORY, "tree: no memory for %zu bytes beside the %zu in use%s", bytes, tree->used,
+               tree->limit && tree->used > tree->limit ? " (the file describes more than its size allows)" : "");
+    return NULL;
+}
+
+void taper_tree_set_root(taper_tree *tree, taper_node *root) { tree->root = root; }
+taper_node *taper_tree_root(const taper_tree *tree) { return tree->root; }
+
+taper_node *taper_tree_node(taper_tree *tree, taper_node_kind kind) {
+    taper_node *n = taper__tree_alloc(tree, sizeof *n);
+    if (n) n->kind = (uint8_t)kind;
+    return n;
+}
+taper_node *taper_tree_integer(taper_tree *tree, taper_node_kind kind, int64_t value) {
+    taper_node *n = taper_tree_node(tree, kind);
+    if (n) n->integer = value;
+    return n;
+}
+taper_node *taper_tree_float(taper_tree *tree, double value) {
+    taper_node *n = taper_tree_node(tree, TAPER_NODE_FLOAT);
+    if (n) n->number = value;
+    return n;
+}
+taper_node *taper_tree_text(taper_tree *tree, taper_node_kind kind, const char *text, size_t bytes) {
+    taper_node *n = taper_tree_node(tree, kind);
+    char *copy = n ? taper__tree_alloc(tree, bytes + 1) : NULL;
+    if (!copy) return NULL;
+    if (bytes) memcpy(copy, text, bytes);
+    n->text = copy;
+    n->bytes = bytes;
+    return n;
+}
+taper_node *taper_tree_tensor(taper_tree *tree, taper_node_kind kind, taper_tensor *tensor) {
+    taper_node *n = taper_tree_node(tree, kind);
+    if (!n) return NULL;
+    n->tensor = taper_tensor_retain(tensor);
+    n->next_tensor = tree->tensors;
+    tree->tensors = n;
+    return n;
+}
+
+static taper_status tree_grow(taper_tree *tree, taper_node *n, taper_node *item) {
+    if (n->count == n->room) {
+        int64_t room = n->room ? 2 * n->room : 4;
+        taper_node **items = taper__tree_alloc(tree, (size_t)room * sizeof *items);
+        if (!items) return TAPER_MEMORY;
+        if (n->count) memcpy(items, n->items, (size_t)n->count * sizeof *items);
+        n->items = items;
+        n->room = room;
+    }
+    n->items[n->count++] = item;
+    return TAPER_OK;
+}
+
+bool taper__node_is_dict(const taper_node *n) {
+    return n->kind == TAPER_NODE_DICT || n->kind == TAPER_NODE_ORDERED_DICT || n->kind == TAPER_NODE_COUNTER;
+}
+bool taper__node_is_sequence(const taper_node *n) {
+    return n->kind >= TAPER_NODE_LIST && n->kind <= TAPER_NODE_FROZEN_SET;
+}
+
+taper_status taper_node_append(taper_tree *tree, taper_node *container, taper_node *item) {
+    if (!container || !item) return TAPER_MEMORY; /* a failed constructor, its message still set */
+    if (!taper__node_is_sequence(container))
+        return TAPER_FAIL(TAPER_TYPE, "node_append: a %s has no items",
+                          taper_node_kind_name((taper_node_kind)container->kind));
+    return tree_grow(tree, container, item);
+}
+taper_status taper_node_put(taper_tree *tree, taper_node *dict, taper_node *key, taper_node *value) {
+    if (!dict || !key || !value) return TAPER_MEMORY;
+    if (!taper__node_is_dict(dict))
+        return TAPER_FAIL(TAPER_TYPE, "node_put: a %s has no keys", taper_node_kind_name((taper_node_kind)dict->kind));
+    TAPER_TRY(tree_grow(tree, dict, key));
+    return tree_grow(tree, dict, value); /* room is even: the second never needs memory */
+}
+void taper_node_set_state(taper_node *node, taper_node *state) { node->state = state; }
+
+taper_node_kind taper_node_get_kind(const taper_node *n) { return (taper_node_kind)n->kind; }
+const char *taper_node_kind_name(taper_node_kind kind) {
+    static const char *const names[] = {
+        "None",   "bool",      "int",         "int",          "float",     "str",      "bytes",       "bytearray",
+        "list",   "tuple",     "torch.Size",  "set",          "frozenset", "dict",     "OrderedDict", "Counter",
+        "Tensor", "Parameter", "torch.dtype", "torch.device", "mark",      "function", "storage"};
+    return (unsigned)kind < (unsigned)TAPER_COUNT(names) ? names[kind] : "unknown";
+}
+int64_t taper_node_integer(const taper_node *n) {
+    return n->kind == TAPER_NODE_BOOL || n->kind == TAPER_NODE_INT || n->kind == TAPER_NODE_DTYPE ? n->integer : 0;
+}
+double taper_node_number(const taper_node *n) {
+    if (n->kind == TAPER_NODE_FLOAT) return n->number;
+    return n->kind == TAPER_NODE_BOOL || n->kind == TAPER_NODE_INT ? (double)n->integer : 0;
+}
+const char *taper_node_text(const taper_node *n, size_t *bytes) {
+    bool text = (n->kind >= TAPER_NODE_STRING && n->kind <= TAPER_NODE_BYTE_ARRAY) || n->kind == TAPER_NODE_BIG_INT ||
+                n->kind == TAPER_NODE_DEVICE;
+    if (bytes) *bytes = text ? n->bytes : 0;
+    return text ? n->text : NULL;
+}
+taper_tensor *taper_node_tensor(const taper_node *n) {
+    return n->kind == TAPER_NODE_TENSOR || n->kind == TAPER_NODE_PARAMETER ? n->tensor : NULL;
+}
+int64_t taper_node_count(const taper_node *n) {
+    return taper__node_is_dict(n) ? n->count / 2 : taper__node_is_sequence(n) ? n->count : 0;
+}
+taper_node *taper_node_item(const taper_node *n, int64_t i) {
+    if (i < 0 || i >= taper_node_count(n)) return NULL;
+    return n->items[taper__node_is_dict(n) ? 2 * i + 1 : i];
+}
+taper_node *taper_node_key(const taper_node *n, int64_t i) {
+    return taper__node_is_dict(n) && i >= 0 && i < n->count / 2 ? n->items[2 * i] : NULL;
+}
+taper_node *taper_node_find(const taper_node *n, const char *key) {
+    size_t bytes = strlen(key);
+    for (int64_t i = taper_node_count(n) - 1; taper__node_is_dict(n) && i >= 0;
+         i--) { /* the last of equal keys counts */
+        const taper_node *k = n->items[2 * i];
+        if (k->kind == TAPER_NODE_STRING && k->bytes == bytes && !memcmp(k->text, key, bytes))
+            return n->items[2 * i + 1];
+    }
+    return NULL;
+}
+taper_node *taper_node_state(const taper_node *n) { return n->state; }
+uintptr_t taper_node_mark(const taper_node *n) { return n->mark; }
+void taper_node_set_mark(taper_node *n, uintptr_t mark) { n->mark = mark; }
+
+/* Child i of any node, its state last; NULL behind the end. */
+static taper_node *tree_child(const taper_node *n, int64_t i) {
+    int64_t count = taper__node_is_dict(n) || taper__node_is_sequence(n) ? n->count : 0;
+    return i < count ? n->items[i] : i == count ? n->state : NULL;
+}
+
+/* Depth first with an explicit stack that cannot pass the height limit. */
+taper_status taper__tree_check(taper_tree *tree) {
+    struct {
+        taper_node *node;
+        int64_t next;
+    } stack[TAPER_TREE_HEIGHT];
+    int depth = 0;
+    uint32_t open = tree->walks + 1, done = tree->walks + 2;
+    tree->walks += 2;
+    if (!tree->root) return TAPER_FAIL(TAPER_VALUE, "tree: there is no root");
+    stack[depth].node = tree->root, stack[depth++].next = 0;
+    tree->root->walk = open;
+    tree->root->height = 0;
+    while (depth > 0) {
+        taper_node *n = stack[depth - 1].node, *child = tree_child(n, stack[depth - 1].next++);
+        if (n->kind >= TAPER_NODE_KIND_COUNT)
+            return TAPER_FAIL(TAPER_TYPE, "tree: a %s outside a tensor is not supported",
+                              taper_node_kind_name((taper_node_kind)n->kind));
+        if (child && child->walk == open)
+            return TAPER_FAIL(TAPER_FORMAT, "tree: a container that contains itself is not supported");
+        if (!child) {
+            n->walk = done;
+            depth--;
+            if (depth > 0 && stack[depth - 1].node->height <= n->height) stack[depth - 1].node->height = n->height + 1;
+        } else if (child->walk == done) {
+            if (n->height <= child->height) n->height = child->height + 1;
+        } else {
+            if (depth == TAPER_TREE_HEIGHT)
+                return TAPER_FAIL(TAPER_FORMAT, "tree: containers nested deeper than %d", TAPER_TREE_HEIGHT);
+            child->walk = open;
+            child->height = 0;
+            stack[depth].node = child, stack[depth++].next = 0;
+        }
+        if (n->height >= TAPER_TREE_HEIGHT)
+            return TAPER_FAIL(TAPER_FORMAT, "tree: containers nested deeper than %d", TAPER_TREE_HEIGHT);
+    }
+    return TAPER_OK;
+}
