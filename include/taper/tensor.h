@@ -43,6 +43,18 @@ TAPER_API bool taper_tensor_is_contiguous(const taper_tensor *t);
 TAPER_API void *taper_tensor_data(const taper_tensor *t); /* first element; a device pointer on a GPU; NULL on meta */
 TAPER_API uint32_t taper_tensor_version(const taper_tensor *t); /* counts in-place changes of the storage */
 
+TAPER_API bool taper_tensor_is_channels_last(const taper_tensor *t);
+TAPER_API taper_tensor *taper_tensor_base(const taper_tensor *t); /* what a view looks into; borrowed, NULL for other tensors */
+/* The object of a frontend that stands for t: stored and given back, never touched. */
+TAPER_API void *taper_tensor_frontend(const taper_tensor *t);
+TAPER_API void taper_tensor_set_frontend(taper_tensor *t, void *object);
+/* t sees the storage, shape, dtype and device of source from now on (torch's `t.data = source`). */
+TAPER_API taper_status taper_tensor_set_data(taper_tensor *t, taper_tensor *source);
+/* Which storage: equal for tensors that share memory. Its size in bytes, and all of it as a one-dimensional uint8 tensor. */
+TAPER_API const void *taper_tensor_storage(const taper_tensor *t);
+TAPER_API size_t taper_tensor_storage_bytes(const taper_tensor *t);
+TAPER_API taper_status taper_tensor_storage_view(taper_tensor **out, taper_tensor *t);
+
 /* Copies all elements, in order, to or from contiguous host memory of the same dtype. bytes must be numel * size. */
 TAPER_API taper_status taper_tensor_read(const taper_tensor *t, void *data, size_t bytes);
 TAPER_API taper_status taper_tensor_write(taper_tensor *t, const void *data, size_t bytes);

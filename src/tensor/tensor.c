@@ -135,6 +135,37 @@ uint32_t taper_tensor_version(const taper_tensor *t) {
     return t->storage ? atomic_load_explicit(&t->storage->version, memory_order_relaxed) : 0;
 }
 
+bool taper_tensor_is_channels_last(const taper_tensor *t) { return taper__is_channels_last(t->ndim, t->shape, t->strides); }
+taper_tensor *taper_tensor_base(const taper_tensor *t) { return t->base; }
+void *taper_tensor_frontend(const taper_tensor *t) { return t->frontend; }
+void taper_tensor_set_frontend(taper_tensor *t, void *object) { t->frontend = object; }
+
+taper_status taper_tensor_set_data(taper_tensor *t, taper_tensor *source) {
+    if (t->requires_grad && !taper_dtype_is_float((taper_dtype)source->dtype))
+        return TAPER_FAIL(TAPER_RUNTIME, "data set to a tensor that requires gradients must be floating point, got %s", TAPER_TEXT(source));
+    taper_storage *old = t->storage;
+    t->storage = taper__storage_retain(source->storage);
+    taper__storage_release(old);
+    t->dtype = source->dtype;
+    t->device = source->device;
+    t->offset = source->offset;
+    taper__tensor_set_layout(t, source->ndim, source->shape, source->strides);
+    return TAPER_OK;
+}
+
+const void *taper_tensor_storage(const taper_tensor *t) { return t->storage; }
+size_t taper_tensor_storage_bytes(const taper_tensor *t) { return t->storage ? t->storage->bytes : 0; }
+taper_status taper_tensor_storage_view(taper_tensor **out, taper_tensor *t) {
+    if (!t->storage) return TAPER_FAIL(TAPER_NOT_IMPLEMENTED, "storage: a meta tensor has none");
+    int64_t n = (int64_t)t->storage->bytes;
+    taper_tensor *v = NULL;
+    TAPER_TRY(taper__tensor_shell(&v, TAPER_U8, t->device));
+    taper__tensor_set_layout(v, 1, &n, NULL);
+    v->storage = taper__storage_retain(t->storage);
+    *out = v;
+    return TAPER_OK;
+}
+
 /* Bytes from the first to past the last element a strided tensor touches, and where the first is. */
 static size_t tensor_span(const taper_tensor *t, int64_t *first) {
     int64_t lo = 0, hi = 0;
