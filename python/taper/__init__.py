@@ -6,6 +6,7 @@ and submodules that load when first looked at (`nn`, `optim`, ... and the names 
 from . import _C
 from ._C import Generator, Size, Tensor, default_generator, device, dtype
 from .version import __version__
+from . import _tensor_methods
 
 e = 2.718281828459045
 pi = 3.141592653589793

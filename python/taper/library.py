@@ -1,5 +1,6 @@
 """torch.library and torch.ops: registration of operators. Python functions can be registered and called; nothing is compiled."""
 from . import _C
+from .autograd.function import Function
 
 _registered = {}
 
@@ -22,7 +23,7 @@ class CustomOp:
     def register_autograd(self, backward, *, setup_context=None):
         forward = self.fn
 
-        class Registered(_C.Function):
+        class Registered(Function):
             @staticmethod
             def forward(ctx, *args):
                 out = forward(*args)

@@ -1,5 +1,6 @@
 """Trading computation for memory: a piece of the forward is computed again in the backward."""
 from .. import _C
+from ..autograd.function import Function
 
 __all__ = ["checkpoint", "checkpoint_sequential", "set_checkpoint_debug_enabled", "noop_context_fn", "DefaultDeviceType"]
 
@@ -78,7 +79,7 @@ class _AutocastAs:
         self._set(self.before)
 
 
-class _Checkpoint(_C.Function):
+class _Checkpoint(Function):
     """Inputs: a tensor that carries the need for a gradient (or None), then the function's own."""
 
     @staticmethod

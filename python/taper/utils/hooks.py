@@ -3,6 +3,7 @@ from collections import OrderedDict
 from weakref import ref
 
 from .. import _C
+from ..autograd.function import Function
 
 __all__ = ["RemovableHandle", "unserializable_hook", "warn_if_has_hooks", "BackwardHook"]
 
@@ -60,7 +61,7 @@ def warn_if_has_hooks(tensor):
                               "with @torch.utils.hooks.unserializable_hook to suppress this warning" % (hooks[k],))
 
 
-class _Through(_C.Function):
+class _Through(Function):
     """Identity on several tensors: one node whose gradients are those of all of them together."""
 
     @staticmethod

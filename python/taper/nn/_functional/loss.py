@@ -2,6 +2,7 @@
 from ... import _C
 
 _ops = _C.ops
+_WORDS = ("none", "mean", "sum")
 _REDUCTIONS = {"none": 0, "mean": 1, "sum": 2}
 
 
@@ -43,18 +44,19 @@ def _warn_size(name, input, target):
 
 def cross_entropy(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean",
                   label_smoothing=0.0):
-    return _ops.cross_entropy_loss(input, target, weight, _number(reduction, size_average, reduce), ignore_index, label_smoothing)
+    return _ops.cross_entropy(input, target, weight=weight, reduction=_WORDS[_number(reduction, size_average, reduce)], ignore_index=ignore_index,
+                              label_smoothing=label_smoothing)
 
 
 def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean"):
-    return _ops.nll_loss(input, target, weight, _number(reduction, size_average, reduce), ignore_index)
+    return _ops.nll_loss(input, target, weight=weight, reduction=_WORDS[_number(reduction, size_average, reduce)], ignore_index=ignore_index)
 
 
 def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):
     _warn_size("mse_loss", input, target)
     number = _number(reduction, size_average, reduce)
     if weight is None:
-        return _ops.mse_loss(input, target, number)
+        return _ops.mse_loss(input, target, reduction=_WORDS[number])
     if number == 1:
         return (weight * (input - target) ** 2).sum() / weight.sum()
     return _reduced(weight * (input - target) ** 2, number)
@@ -62,15 +64,15 @@ def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", we
 
 def l1_loss(input, target, size_average=None, reduce=None, reduction="mean"):
     _warn_size("l1_loss", input, target)
-    return _ops.l1_loss(input, target, _number(reduction, size_average, reduce))
+    return _ops.l1_loss(input, target, reduction=_WORDS[_number(reduction, size_average, reduce)])
 
 
 def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mean", beta=1.0):
     _warn_size("smooth_l1_loss", input, target)
     number = _number(reduction, size_average, reduce)
     if beta == 0.0:
-        return _ops.l1_loss(input, target, number)
-    return _ops.smooth_l1_loss(input, target, number, beta)
+        return _ops.l1_loss(input, target, reduction=_WORDS[number])
+    return _ops.smooth_l1_loss(input, target, reduction=_WORDS[number], beta=beta)
 
 
 def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
@@ -85,14 +87,14 @@ def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=N
     if target.shape != input.shape:
         raise ValueError("Using a target size (%s) that is different to the input size (%s) is deprecated. Please ensure they have the same "
                          "size." % (target.size(), input.size()))
-    return _ops.binary_cross_entropy(input, target, weight, number)
+    return _ops.binary_cross_entropy(input, target, weight=weight, reduction=_WORDS[number])
 
 
 def binary_cross_entropy_with_logits(input, target, weight=None, size_average=None, reduce=None, reduction="mean", pos_weight=None):
     number = _number(reduction, size_average, reduce)
     if target.shape != input.shape:
         raise ValueError("Target size (%s) must be the same as input size (%s)" % (target.size(), input.size()))
-    return _ops.binary_cross_entropy_with_logits(input, target, weight, pos_weight, number)
+    return _ops.binary_cross_entropy_with_logits(input, target, weight=weight, pos_weight=pos_weight, reduction=_WORDS[number])
 
 
 def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_target=False):
