@@ -115,6 +115,8 @@ typedef struct taper_call {
     uint8_t nondiff;   /* bit i: out[i] never requires a gradient (indices, saved statistics) */
     uint16_t modifies; /* bit i: argument i is written (running statistics): its version is bumped */
     bool inplace;      /* out[0] is to be written over args[0] */
+    taper_tensor **list; /* of rows whose result is Tensor[]: set by compose through taper__out_list */
+    int list_count;
     taper_tensor *out_given; /* out=: borrowed; NULL when not given */
     void *workspace;   /* of the size .workspace asked for, on the device of the call */
     taper_device device; /* of the first tensor argument, or where a factory puts its result */
@@ -153,6 +155,7 @@ typedef struct taper_sample {
     double tolerance;       /* relative, float32; 0: 1e-5 */
     bool unspecified;           /* values are arbitrary (empty) or random: only shape and dtype are compared */
     bool no_grad_check;     /* kinks or random state make finite differences meaningless here; say why beside it */
+    bool strides_matter;    /* the meaning depends on strides (as_strided, view): left out of the strided mode */
 } taper_sample;
 
 #define TAPER_SAVE_ARG(i) (1u << (i))
@@ -182,6 +185,10 @@ TAPER_API const taper_op_row *taper_op_find(const char *name); /* NULL when ther
 
 /* Runs a call. out: the row's number of results, each +1. `inplace` writes into args[0] and gives it back in out[0]. */
 TAPER_API taper_status taper_op_call(const taper_op_row *row, const taper_arg *args, int nargs, taper_tensor **out);
+/* Rows with a list of results (split, chunk, unbind): *list gets *count tensors, +1 each; the array is ended by
+ * taper_op_list_free, which does not touch the tensors. taper_op_call gives up to TAPER_MAX_OUTS of them. */
+TAPER_API taper_status taper_op_call_list(const taper_op_row *row, const taper_arg *args, int nargs, taper_tensor ***list, int *count);
+TAPER_API void taper_op_list_free(taper_tensor **list);
 TAPER_API taper_status taper_op_call_inplace(const taper_op_row *row, const taper_arg *args, int nargs);
 /* out=: the (one) result is written to `target`, which is resized where its shape differs. */
 TAPER_API taper_status taper_op_call_out(const taper_op_row *row, const taper_arg *args, int nargs, taper_tensor *target);

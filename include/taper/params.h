@@ -70,10 +70,14 @@
 #define TAPER_M10(p, a, ...) p##a, TAPER_M9(p, __VA_ARGS__)
 #define TAPER_M11(p, a, ...) p##a, TAPER_M10(p, __VA_ARGS__)
 #define TAPER_M12(p, a, ...) p##a, TAPER_M11(p, __VA_ARGS__)
-#define TAPER_MN(_1, _2, _3, _4, _5, _6, _7, _8, _9, _10, _11, _12, name, ...) name
+#define TAPER_M13(p, a, ...) p##a, TAPER_M12(p, __VA_ARGS__)
+#define TAPER_M14(p, a, ...) p##a, TAPER_M13(p, __VA_ARGS__)
+#define TAPER_M15(p, a, ...) p##a, TAPER_M14(p, __VA_ARGS__)
+#define TAPER_M16(p, a, ...) p##a, TAPER_M15(p, __VA_ARGS__)
+#define TAPER_MN(_1, _2, _3, _4, _5, _6, _7, _8, _9, _10, _11, _12, _13, _14, _15, _16, name, ...) name
 #define TAPER_MAP(p, ...)                                                                                              \
-    TAPER_MN(__VA_ARGS__, TAPER_M12, TAPER_M11, TAPER_M10, TAPER_M9, TAPER_M8, TAPER_M7, TAPER_M6, TAPER_M5, TAPER_M4, \
-             TAPER_M3, TAPER_M2, TAPER_M1, 0)(p, __VA_ARGS__)
+    TAPER_MN(__VA_ARGS__, TAPER_M16, TAPER_M15, TAPER_M14, TAPER_M13, TAPER_M12, TAPER_M11, TAPER_M10, TAPER_M9,       \
+             TAPER_M8, TAPER_M7, TAPER_M6, TAPER_M5, TAPER_M4, TAPER_M3, TAPER_M2, TAPER_M1, 0)(p, __VA_ARGS__)
 
 #define TAPER_PROTOTYPE(...) TAPER_MAP(TAPER_P_, __VA_ARGS__)
 #define TAPER_VALUES(...) TAPER_MAP(TAPER_V_, __VA_ARGS__)

@@ -370,7 +370,6 @@ static PyObject *call_parsed(const taper_op_row *row, const taper_schema *s, tap
         return extra->out;
     }
     if (s->result_list) {
-#ifdef TAPER_HAS_LISTS
         taper_tensor **list = NULL;
         int count = 0;
         EXT_TRY(taper_op_call_list(row, args, s->nargs, &list, &count));
@@ -384,9 +383,6 @@ static PyObject *call_parsed(const taper_op_row *row, const taper_schema *s, tap
         }
         taper_op_list_free(list);
         return tuple;
-#else
-        return PyErr_Format(PyExc_NotImplementedError, "%s: lists of results", s->name);
-#endif
     }
     st = taper_op_call(row, args, s->nargs, out);
     if (st != TAPER_OK) return ext_raise(st);

@@ -17,6 +17,26 @@ taper_status taper__check_inplace(taper_call *c, taper_tensor *target, bool reco
     return TAPER_OK;
 }
 
+taper_status taper__copy_with_history(taper_tensor **out, taper_tensor *t) {
+    taper_status st = TAPER_OK;
+    taper_tensor *copy = NULL;
+    taper_edge edge = {NULL, 0};
+    taper_autograd *a;
+    TAPER_TRY_GOTO(taper__tensor_empty(&copy, (taper_dtype)t->dtype, t->device, t->ndim, t->shape, "clone"));
+    TAPER_TRY_GOTO(taper__copy_data(copy, t));
+    TAPER_TRY_GOTO(taper__gradient_edge(&edge, t));
+    if (edge.node) {
+        TAPER_TRY_GOTO(taper__autograd_of(&a, copy));
+        taper__set_history(copy, a, edge.node, edge.nr);
+    }
+    *out = copy;
+    copy = NULL;
+out:
+    taper_node_release(edge.node);
+    taper_tensor_release(copy);
+    return st;
+}
+
 /* ---- the gradient of writing through a window ---- */
 
 typedef struct slices_node {

@@ -140,8 +140,8 @@ taper_status taper__record(taper_call *c) {
             o->args[k].i = slot;
             for (int j = 0; j < count; j++, slot++) {
                 taper_tensor *t = (taper_tensor *)record_arg(c, k, j);
-                /* In place, the kernel already replaced what self held. */
-                uint32_t age = c->inplace && k == 0 ? 1 : 0;
+                /* In place, the kernel already replaced what the target's memory held. */
+                uint32_t age = c->inplace && t && t->storage && t->storage == c->out[0]->storage ? 1 : 0;
                 TAPER_TRY_GOTO(record_save(o, &o->saved[slot], t, keep, false, age, &at));
                 if (t && taper_dtype_is_float((taper_dtype)t->dtype)) TAPER_TRY_GOTO(taper__gradient_edge(&n->edges[slot], t));
             }

@@ -1,6 +1,8 @@
 /* One call, top to bottom: autocast, infer, memory for the results, kernel, versions, record. */
 #include <stdio.h>
 
+#include <taper/autograd.h>
+
 #include "engine/engine.h"
 
 _Thread_local taper_mode taper__mode;
@@ -35,16 +37,38 @@ static void call_find_device(taper_call *c) {
     }
 }
 
-static bool call_wants_grad(const taper_call *c) {
-    if (taper__mode.no_grad || c->row->gradient != TAPER_GRADIENT_DIFF) return false;
-    for (int k = 0; k < c->nargs; k++) {
-        const taper_arg *a = &c->args[k];
-        if (a->kind == TAPER_ARG_TENSOR && a->t->requires_grad) return true;
-        if (a->kind == TAPER_ARG_TENSORS)
-            for (int j = 0; j < a->count; j++)
-                if (a->ts[j] && a->ts[j]->requires_grad) return true;
-    }
+/* A view made before its base got a history has it too. */
+static inline bool call_needs_grad(const taper_tensor *t) { return t->requires_grad || (TAPER_UNLIKELY(t->base != NULL) && taper_requires_grad(t)); }
+
+static bool call_arg_needs_grad(const taper_arg *a) {
+    if (a->kind == TAPER_ARG_TENSOR) return call_needs_grad(a->t);
+    if (a->kind == TAPER_ARG_TENSORS)
+        for (int j = 0; j < a->count; j++)
+            if (a->ts[j] && call_needs_grad(a->ts[j])) return true;
     return false;
+}
+
+static bool call_wants_grad(const taper_call *c) {
+    if (taper__mode.no_grad || c->row->gradient == TAPER_GRADIENT_NONDIFF) return false;
+    for (int k = 0; k < c->nargs; k++)
+        if (call_arg_needs_grad(&c->args[k])) return true;
+    return false;
+}
+
+/* In place, the kernel overwrites what the gradient may want to read of self: that gets a copy, with the history self has now. */
+static taper_status call_keep_original(taper_call *c, const taper_tensor *target, call_temps *temps) {
+    const taper_op *op = c->row->op;
+    bool keep = (op->saves & TAPER_SAVE_ARG(0)) && c->args[0].kind == TAPER_ARG_TENSOR && c->args[0].t == target;
+    if (keep && op->saves_when[0]) {
+        keep = false;
+        for (int k = 0; k < c->nargs; k++) keep = keep || ((op->saves_when[0] >> k & 1) && call_arg_needs_grad(&c->args[k]));
+    }
+    if (!keep) return TAPER_OK;
+    taper_tensor *copy = NULL;
+    TAPER_TRY(taper__copy_with_history(&copy, c->args[0].t));
+    temps->t[temps->count++] = copy;
+    c->args[0].t = copy;
+    return TAPER_OK;
 }
 
 static taper_status call_cast(taper_call *c, call_temps *temps, taper_dtype to, bool lowp_only) {
@@ -128,7 +152,7 @@ static taper_status call_choose(const taper_call *c, const taper_kernel **out) {
 
 static taper_status call_kernel(taper_call *c) {
     const taper_op *op = c->row->op;
-    bool compute = false;
+    bool compute = c->nout == 0; /* nothing to give back: it writes into its arguments */
     for (int i = 0; i < c->nout; i++)
         if (c->out[i] && !((c->views | c->same) >> i & 1)) compute = true;
     if (!compute || c->device.type == TAPER_META) return TAPER_OK;
@@ -203,8 +227,8 @@ static bool call_can_write(const taper_call *c, const taper_tensor *target, bool
     return true;
 }
 
-/* Runs the kernel with its result in `target` (self of an in-place call, or out=). */
-static taper_status call_into(taper_call *c, taper_tensor *target, bool inplace) {
+/* Makes sure that the result fits the target; out= is resized. */
+static taper_status call_fit_target(const taper_call *c, taper_tensor *target, bool inplace) {
     TAPER_TRY(call_check_target(c, target, inplace ? "_" : " out="));
     const taper_tensor *r = c->out[0];
     bool same_shape = r->ndim == target->ndim && !memcmp(r->shape, target->shape, sizeof(int64_t) * r->ndim);
@@ -212,7 +236,7 @@ static taper_status call_into(taper_call *c, taper_tensor *target, bool inplace)
         if (inplace)
             return TAPER_FAIL(TAPER_RUNTIME, "%s_: output with shape %s doesn't match the broadcast shape %s", c->row->name,
                               TAPER_SHAPE(target), TAPER_SHAPE(r));
-        size_t bytes = (size_t)r->numel * taper_dtype_size((taper_dtype)target->dtype);
+        size_t bytes = (size_t)(target->offset + r->numel) * taper_dtype_size((taper_dtype)target->dtype);
         if (target->storage && target->storage->bytes < bytes) TAPER_TRY(taper__storage_resize(target->storage, bytes));
         taper__tensor_set_layout(target, r->ndim, r->shape, NULL);
     }
@@ -221,13 +245,24 @@ static taper_status call_into(taper_call *c, taper_tensor *target, bool inplace)
                           "%s_: unsupported operation: more than one element of the written-to tensor refers to a single "
                           "memory location. Please clone() the tensor before performing the operation.",
                           c->row->name);
-    if (call_can_write(c, target, inplace)) {
+    return TAPER_OK;
+}
+
+/* Runs the kernel with its result in `target` (self of an in-place call, or out=). */
+static taper_status call_into(taper_call *c, taper_tensor *target, bool inplace) {
+    TAPER_TRY(call_fit_target(c, target, inplace));
+    bool computed = !((c->views | c->same) & 1); /* a view has nothing to run: its elements are copied */
+    c->views &= (uint8_t)~1u;
+    c->same &= (uint8_t)~1u;
+    if (computed && call_can_write(c, target, inplace)) {
         taper_tensor_release(c->out[0]);
         c->out[0] = taper_tensor_retain(target);
         return call_kernel(c);
     }
-    TAPER_TRY(call_allocate(c));
-    TAPER_TRY(call_kernel(c));
+    if (computed) {
+        TAPER_TRY(call_allocate(c));
+        TAPER_TRY(call_kernel(c));
+    }
     TAPER_TRY(taper__copy_data(target, c->out[0]));
     taper_tensor_release(c->out[0]);
     c->out[0] = taper_tensor_retain(target);
@@ -236,20 +271,17 @@ static taper_status call_into(taper_call *c, taper_tensor *target, bool inplace)
 
 static taper_status call_compose(taper_call *c, taper_tensor *target) {
     taper_scope scope = TAPER_SCOPE;
+    taper_tensor *same = NULL;
+    if (target) TAPER_TRY(taper__check_inplace(c, target, call_wants_grad(c)));
     taper_status st = c->row->op->compose(c, &scope);
     if (st == TAPER_OK) st = scope.status;
-    if (st == TAPER_OK && target) {
-        taper_tensor *r = c->out[0];
-        if (r != target) {
-            taper_tensor *same = NULL;
-            st = taper_copy_(&same, target, r, false);
-            taper_tensor_release(same);
-        }
-        if (st == TAPER_OK) {
-            taper_tensor_release(r);
-            c->out[0] = taper_tensor_retain(target);
-        }
+    if (st == TAPER_OK && target && c->out[0] != target) {
+        TAPER_TRY_GOTO(call_fit_target(c, target, c->inplace));
+        TAPER_TRY_GOTO(taper_copy_(&same, target, c->out[0], false));
+        taper_tensor_release(c->out[0]);
+        c->out[0] = same;
     }
+out:
     taper_scope_end(&scope);
     return st;
 }
@@ -272,6 +304,7 @@ static taper_status call_run(taper_call *c, taper_tensor *target) {
     TAPER_TRY_GOTO(op->infer(c));
     if (target) {
         TAPER_TRY_GOTO(taper__check_inplace(c, target, recording));
+        if (recording && c->inplace) TAPER_TRY_GOTO(call_keep_original(c, target, &temps));
         TAPER_TRY_GOTO(call_into(c, target, c->inplace));
         taper__bump_version(target);
     } else {
@@ -279,7 +312,10 @@ static taper_status call_run(taper_call *c, taper_tensor *target) {
         TAPER_TRY_GOTO(call_kernel(c));
     }
     for (int k = 0; c->modifies && k < c->nargs; k++)
-        if (c->modifies >> k & 1) taper__bump_version(c->args[k].t);
+        if (c->modifies >> k & 1) {
+            if (c->args[k].kind == TAPER_ARG_TENSOR) taper__bump_version(c->args[k].t);
+            for (int j = 0; c->args[k].kind == TAPER_ARG_TENSORS && j < c->args[k].count; j++) taper__bump_version(c->args[k].ts[j]);
+        }
     if (TAPER_UNLIKELY(c->views) && !taper__mode.no_grad) /* results that look into another tensor know which */
         for (int i = 0; i < c->nout; i++)
             if ((c->views >> i & 1) && !c->out[i]->base && c->row->gradient == TAPER_GRADIENT_DIFF) {
@@ -303,6 +339,8 @@ static taper_status call_start(taper_call *c, const taper_op_row *row, const tap
 }
 
 static void call_drop(taper_call *c) {
+    for (int i = 0; i < c->list_count; i++) taper_tensor_release(c->list[i]);
+    taper__free(c->list);
     for (int i = 0; i < TAPER_MAX_OUTS; i++) taper_tensor_release(c->out[i]);
 }
 
@@ -315,9 +353,35 @@ taper_status taper_op_call(const taper_op_row *row, const taper_arg *args, int n
         call_drop(&c);
         return st;
     }
+    if (TAPER_UNLIKELY(c.list != NULL)) {
+        if (c.list_count > TAPER_MAX_OUTS) {
+            st = TAPER_FAIL(TAPER_VALUE, "%s: %d results; taper_op_call_list gives more than %d", row->name, c.list_count, TAPER_MAX_OUTS);
+            call_drop(&c);
+            return st;
+        }
+        for (int i = 0; i < c.list_count; i++) out[i] = c.list[i];
+        taper__free(c.list);
+        return TAPER_OK;
+    }
     for (int i = 0; i < c.nout; i++) out[i] = c.out[i];
     return TAPER_OK;
 }
+
+taper_status taper_op_call_list(const taper_op_row *row, const taper_arg *args, int nargs, taper_tensor ***list, int *count) {
+    taper_call c;
+    TAPER_TRY(call_start(&c, row, args, nargs));
+    taper_status st = call_run(&c, NULL);
+    if (st == TAPER_OK && !c.list) st = TAPER_FAIL(TAPER_TYPE, "%s: has no list of results", row->name);
+    if (st != TAPER_OK) {
+        call_drop(&c);
+        return st;
+    }
+    *list = c.list;
+    *count = c.list_count;
+    return TAPER_OK;
+}
+
+void taper_op_list_free(taper_tensor **list) { taper__free(list); }
 
 taper_status taper_op_call_inplace(const taper_op_row *row, const taper_arg *args, int nargs) {
     taper_call c;

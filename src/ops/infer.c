@@ -35,6 +35,13 @@ taper_status taper__out_same(taper_call *c, int i, taper_tensor *t) {
     return TAPER_OK;
 }
 
+taper_status taper__out_list(taper_call *c, int count) {
+    c->list = taper__alloc_zero(sizeof *c->list * (size_t)(count + 1));
+    if (!c->list) return TAPER_FAIL(TAPER_MEMORY, "%s: no memory for %d results", c->row->name, count);
+    c->list_count = count;
+    return TAPER_OK;
+}
+
 taper_status taper__wrap_dim(int *out, int64_t dim, int ndim, const char *op) {
     int n = ndim ? ndim : 1;
     if (dim < -n || dim >= n)

@@ -16,6 +16,8 @@ taper_status taper__out_like(taper_call *c, int i, taper_dtype dtype, const tape
 /* out[i]: a view of t (no kernel runs). */
 taper_status taper__out_view(taper_call *c, int i, taper_tensor *t, int ndim, const int64_t *shape, const int64_t *strides,
                              int64_t offset);
+/* A row whose result is Tensor[]: room for `count` results in c->list, all NULL. */
+taper_status taper__out_list(taper_call *c, int count);
 /* out[i]: t itself. */
 taper_status taper__out_same(taper_call *c, int i, taper_tensor *t);
 
@@ -47,7 +49,7 @@ typedef struct taper_iter {
 /* inputs broadcast to the shape of out; strides 0 where they repeat. A NULL input stands for a number. */
 void taper__iter_init(taper_iter *it, taper_tensor *out, taper_tensor *const *in, int nin);
 
-/* n elements, contiguous, in the compute type; result in the compute type, or uint8_t for predicates. */
+/* n elements, contiguous, in the compute type; result in the compute type, or uint8_t for predicates. params: at least 3. */
 typedef void (*taper_block_fn)(void *out, const void *const *in, int64_t n, const double *params);
 taper_status taper__pointwise_run(taper_iter *it, taper_compute compute, bool predicate, taper_block_fn fn,
                                   const double *params);

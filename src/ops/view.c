@@ -66,8 +66,8 @@ taper_status taper__add_overlapping(taper_scope *s, taper_tensor *window, taper_
 const taper_op taper_op_as_strided = {
     .infer = as_strided_infer,
     .vjp = as_strided_vjp,
-    .samples = (const taper_sample[]){{"[2,3], (3,2), (1,3)"},
-                                      {"[6], (2,2), (2,1), 1"},
+    .samples = (const taper_sample[]){{"[2,3], (3,2), (1,3)", .strides_matter = true},
+                                      {"[6], (2,2), (2,1), 1", .strides_matter = true},
                                       {"[2], (2,2), (4,1)", .error = "out of bounds"},
                                       {0}},
 };
@@ -150,9 +150,9 @@ static taper_status view_vjp(taper_vjp *v) {
 const taper_op taper_op_view = {
     .infer = view_infer,
     .vjp = view_vjp,
-    .samples = (const taper_sample[]){{"[2,3], (6)"},
-                                      {"[2,6], (2,-1,3)"},
-                                      {"[0,3], (3,0)"},
+    .samples = (const taper_sample[]){{"[2,3], (6)", .strides_matter = true},
+                                      {"[2,6], (2,-1,3)", .strides_matter = true},
+                                      {"[0,3], (3,0)", .strides_matter = true},
                                       {"[2,3], (4)", .error = "is invalid for input of size 6"},
                                       {0}},
 };

@@ -1,0 +1,89 @@
+/* A GPT: embeddings, blocks with the norm before each branch, the token embedding as output layer. */
+#include <taper/autograd.h>
+#include <taper/nn.h>
+#include <taper/ops.h>
+
+#include <math.h>
+#include <stdio.h>
+
+#include "base/base.h"
+
+/* torch.nn.Linear's names with GPT-2's numbers. */
+static taper_status gpt_linear(taper_nn_linear *l, taper_params *p, const char *name, int64_t in, int64_t out, double std,
+                               taper_device device) {
+    taper_status status = taper_param_normal(&l->weight, p, name, "weight", device, std, 2, (int64_t[]){out, in});
+    return status == TAPER_OK ? taper_param_constant(&l->bias, p, name, "bias", device, 0, 1, &out) : status;
+}
+
+static taper_status gpt_block_init(taper_nn_block *b, taper_params *p, int i, int64_t width, double std, double last_std,
+                                   taper_device device) {
+    char name[64];
+    taper_status status;
+#define GPT_PART(part, call)                                                                                           \
+    snprintf(name, sizeof name, "blocks.%d." part, i);                                                                 \
+    if ((status = call) != TAPER_OK) return status
+    GPT_PART("ln1", taper_nn_layer_norm_init(&b->ln1, p, name, width, device));
+    GPT_PART("qkv", gpt_linear(&b->qkv, p, name, width, 3 * width, std, device));
+    GPT_PART("proj", gpt_linear(&b->proj, p, name, width, width, last_std, device));
+    GPT_PART("ln2", taper_nn_layer_norm_init(&b->ln2, p, name, width, device));
+    GPT_PART("fc", gpt_linear(&b->fc, p, name, width, 4 * width, std, device));
+    GPT_PART("out", gpt_linear(&b->out, p, name, 4 * width, width, last_std, device));
+#undef GPT_PART
+    return TAPER_OK;
+}
+
+taper_status taper_nn_gpt_init(taper_nn_gpt *g, taper_params *p, taper_device device) {
+    if (g->layers < 1 || g->layers > TAPER_NN_MAX_LAYERS || g->heads < 1 || g->width % g->heads)
+        return TAPER_FAIL(TAPER_VALUE, "gpt: %lld layers, width %lld, %lld heads: need 1 to %d layers and a width that the heads divide",
+                          (long long)g->layers, (long long)g->width, (long long)g->heads, TAPER_NN_MAX_LAYERS);
+    double std = 0.02, last_std = std / sqrt(2 * (double)g->layers);
+    taper_status status = taper_nn_embedding_init(&g->wte, p, "wte", g->vocabulary, g->width, std, device);
+    if (status == TAPER_OK) status = taper_nn_embedding_init(&g->wpe, p, "wpe", g->context, g->width, std, device);
+    for (int i = 0; i < g->layers && status == TAPER_OK; i++) {
+        g->blocks[i].heads = g->heads;
+        status = gpt_block_init(&g->blocks[i], p, i, g->width, std, last_std, device);
+    }
+    return status == TAPER_OK ? taper_nn_layer_norm_init(&g->ln, p, "ln", g->width, device) : status;
+}
+
+/* Part `which` of three of qkv, as (batch, heads, time, width / heads). */
+static taper_tensor *gpt_heads(taper_scope *s, taper_tensor *qkv, int which, int64_t heads) {
+    if (!qkv) return NULL;
+    const int64_t *shape = taper_tensor_shape(qkv);
+    int64_t width = shape[2] / 3;
+    taper_tensor *part = tx_narrow(s, qkv, 2, which * width, width);
+    return tx_transpose(s, tx_reshape(s, part, (int64_t[]){shape[0], shape[1], heads, width / heads}, 4), 1, 2);
+}
+
+static taper_tensor *gpt_block(taper_scope *s, const taper_nn_block *b, taper_tensor *x) {
+    if (!x) return NULL;
+    int64_t shape[3];
+    for (int i = 0; i < 3; i++) shape[i] = taper_tensor_shape(x)[i];
+    taper_tensor *qkv = taper_nn_linear_forward(s, &b->qkv, taper_nn_layer_norm_forward(s, &b->ln1, x));
+    taper_tensor *y = taper_nn_attention(s, gpt_heads(s, qkv, 0, b->heads), gpt_heads(s, qkv, 1, b->heads),
+                                         gpt_heads(s, qkv, 2, b->heads), true);
+    y = tx_reshape(s, tx_transpose(s, y, 1, 2), shape, 3);
+    x = tx_add(s, x, taper_nn_linear_forward(s, &b->proj, y), taper_int(1));
+    y = taper_nn_linear_forward(s, &b->fc, taper_nn_layer_norm_forward(s, &b->ln2, x));
+    return tx_add(s, x, taper_nn_linear_forward(s, &b->out, taper_nn_gelu(s, y)), taper_int(1));
+}
+
+taper_tensor *taper_nn_gpt_forward(taper_scope *s, const taper_nn_gpt *g, taper_tensor *index) {
+    if (taper_tensor_ndim(index) != 2 || taper_tensor_shape(index)[1] > g->context) {
+        if (s->status == TAPER_OK)
+            s->status = TAPER_FAIL(TAPER_VALUE, "gpt: index needs shape (batch, time) with at most %lld positions",
+                                   (long long)g->context);
+        return NULL;
+    }
+    taper_tensor *x = taper_nn_embedding_forward(s, &g->wte, index);
+    x = tx_add(s, x, tx_narrow(s, g->wpe.weight, 0, 0, taper_tensor_shape(index)[1]), taper_int(1));
+    for (int i = 0; i < g->layers; i++) x = gpt_block(s, &g->blocks[i], x);
+    return tx_linear(s, taper_nn_layer_norm_forward(s, &g->ln, x), g->wte.weight, NULL);
+}
+
+taper_tensor *taper_nn_gpt_loss(taper_scope *s, const taper_nn_gpt *g, taper_tensor *index, taper_tensor *target) {
+    taper_tensor *logits = taper_nn_gpt_forward(s, g, index);
+    int64_t rows = taper_tensor_numel(target);
+    logits = tx_reshape(s, logits, (int64_t[]){rows, g->vocabulary}, 2);
+    return tx_cross_entropy(s, logits, tx_reshape(s, target, &rows, 1), NULL, -100, "mean", 0);
+}

@@ -1,0 +1,35 @@
+/* Loops of normalisation, and its second derivative. */
+#ifndef TAPER_OPS_NORM_H
+#define TAPER_OPS_NORM_H
+
+#include "ops/op.h"
+
+/* f32 only; mean NULL or rms: without centring. w and b may be NULL. */
+typedef struct taper_norm_loops {
+    void (*row)(float *y, const float *x, const float *w, const float *b, int64_t n, float eps, bool rms, float *mean, float *rstd);
+    /* dx of one row; dw and db, when not NULL, are added to */
+    void (*row_backward)(float *dx, float *dw, float *db, const float *g, const float *x, const float *w, int64_t n, float mean, float rstd,
+                         bool rms);
+    void (*affine)(float *y, const float *x, int64_t n, float scale, float shift);                     /* y = scale x + shift */
+    void (*affine2)(float *y, const float *x, const float *z, int64_t n, float a, float b, float c);   /* y = a x + b z + c */
+    float (*sum)(const float *x, int64_t n);
+    float (*spread)(const float *x, int64_t n, float mean);                                            /* sum of (x - mean)^2 */
+    float (*dot)(const float *x, const float *y, int64_t n);
+} taper_norm_loops;
+TAPER_SIMD_DECLARE(taper_norm_loops, taper__norm_loops);
+
+/* The gradient of a normalisation's backward pass dx = r (gw - m(gw) - xh m(gw xh)), gw = g w, xh = (x - mean) r, m the mean
+ * over `dims` (rms: without m(gw); `fixed` statistics: dx = r gw), dw = sum g xh, db = sum g.
+ * h, hw, hb: gradients of dx, dw and db (NULL: zero), hw and hb shaped to broadcast like w. Results not wanted: NULL. */
+typedef struct taper_norm_second {
+    taper_tensor *g, *x, *mean, *rstd, *w; /* mean, rstd and w broadcast against x; mean NULL: rms; w NULL: one */
+    taper_tensor *h, *hw, *hb;
+    const int64_t *dims;
+    int ndims;
+    double count; /* elements in one mean */
+    bool fixed;
+    taper_tensor **dg, **dx, **dw; /* dw is left in the shape of x, to be summed down */
+} taper_norm_second;
+taper_status taper__norm_second(taper_scope *s, const taper_norm_second *n);
+
+#endif

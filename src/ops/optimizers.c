@@ -1,0 +1,327 @@
+/* Optimiser steps over lists of tensors: all parameters in one pass. */
+#include "ops/optimizers.h"
+
+#include <math.h>
+
+/* One parameter: its arrays in the parameter's layout, and copies of those tensors that lie otherwise. */
+typedef struct optim_item {
+    void *arrays[TAPER_OPTIM_ARRAYS];
+    taper_tensor *given[TAPER_OPTIM_ARRAYS], *copies[TAPER_OPTIM_ARRAYS];
+    uint8_t dtype[TAPER_OPTIM_ARRAYS];
+    int64_t numel, chunk; /* chunks before this parameter */
+    taper_optim_numbers numbers;
+} optim_item;
+
+typedef struct optim_job {
+    optim_item *items;
+    int count, narrays;
+    const taper_optim_fn *fn;
+} optim_job;
+
+/* Runs one chunk; arrays in other dtypes than the arithmetic's go through buffers. */
+static void optim_chunk(const optim_job *job, const optim_item *item, int64_t from, int64_t n) {
+    enum { BLOCK = 512 };
+    float buffer[TAPER_OPTIM_ARRAYS][BLOCK];
+    bool wide = item->dtype[0] == TAPER_F64, direct = true;
+    taper_dtype compute = wide ? TAPER_F64 : TAPER_F32;
+    void *at[TAPER_OPTIM_ARRAYS];
+    for (int k = 0; k < job->narrays; k++) {
+        at[k] = item->arrays[k] ? (char *)item->arrays[k] + (size_t)from * taper_dtype_size((taper_dtype)item->dtype[k]) : NULL;
+        if (at[k] && item->dtype[k] != compute) direct = false;
+    }
+    if (direct) {
+        job->fn[wide](at, n, &item->numbers);
+        return;
+    }
+    for (int64_t i = 0; i < n; i += BLOCK) {
+        int64_t m = n - i < BLOCK ? n - i : BLOCK;
+        void *in[TAPER_OPTIM_ARRAYS];
+        for (int k = 0; k < job->narrays; k++) {
+            in[k] = NULL;
+            if (!at[k]) continue;
+            in[k] = buffer[k];
+            taper__convert(buffer[k], TAPER_F32, 1, (char *)at[k] + (size_t)i * taper_dtype_size((taper_dtype)item->dtype[k]),
+                           (taper_dtype)item->dtype[k], 1, m);
+        }
+        job->fn[0](in, m, &item->numbers);
+        for (int k = 0; k < job->narrays; k++)
+            if (at[k] && (k != 1 || item->numbers.unscaled))
+                taper__convert((char *)at[k] + (size_t)i * taper_dtype_size((taper_dtype)item->dtype[k]), (taper_dtype)item->dtype[k], 1, buffer[k],
+                               TAPER_F32, 1, m);
+    }
+}
+
+static void optim_range(void *ctx, int64_t begin, int64_t end) {
+    const optim_job *job = ctx;
+    int low = 0, high = job->count - 1;
+    while (low < high) { /* the last parameter that starts at or before chunk `begin` */
+        int mid = (low + high + 1) / 2;
+        if (job->items[mid].chunk <= begin) low = mid;
+        else high = mid - 1;
+    }
+    for (int64_t chunk = begin; chunk < end; chunk++) {
+        while (low + 1 < job->count && job->items[low + 1].chunk <= chunk) low++;
+        int64_t from = (chunk - job->items[low].chunk) * TAPER_OPTIM_CHUNK, n = job->items[low].numel - from;
+        optim_chunk(job, &job->items[low], from, n < TAPER_OPTIM_CHUNK ? n : TAPER_OPTIM_CHUNK);
+    }
+}
+
+static bool optim_same_layout(const taper_tensor *t, const taper_tensor *like) {
+    if (t->contiguous && like->contiguous) return true;
+    return !memcmp(t->strides, like->strides, sizeof(int64_t) * like->ndim) && taper__is_dense(like->ndim, like->shape, like->strides);
+}
+
+static taper_status optim_take(optim_item *item, int k, taper_tensor *t, const taper_tensor *like) {
+    item->given[k] = t;
+    item->dtype[k] = t->dtype;
+    if (!optim_same_layout(t, like) || (like->dtype == TAPER_F64) != (t->dtype == TAPER_F64)) {
+        bool dense = taper__is_dense(like->ndim, like->shape, like->strides);
+        taper_dtype dtype = like->dtype == TAPER_F64 ? TAPER_F64 : t->dtype == TAPER_F64 ? TAPER_F32 : (taper_dtype)t->dtype;
+        if (!dense) return TAPER_FAIL(TAPER_NOT_IMPLEMENTED, "optimiser step: parameter %s is not dense in memory; use .contiguous()", TAPER_TEXT(like));
+        TAPER_TRY(taper__tensor_empty_strided(&item->copies[k], dtype, t->device, like->ndim, like->shape, like->strides, "optimizer"));
+        TAPER_TRY(taper__copy_data(item->copies[k], t));
+        item->dtype[k] = (uint8_t)dtype;
+        t = item->copies[k];
+    }
+    item->arrays[k] = taper__data(t);
+    return TAPER_OK;
+}
+
+/* Lists are arguments 0..narrays-1 of the call; an empty list is an array that is not there. `each` sets item->numbers. */
+static taper_status optim_run(taper_call *c, int narrays, const taper_optim_fn *fn, const taper_optim_numbers *numbers,
+                              void (*each)(optim_item *item, taper_call *c, int i)) {
+    taper_status st = TAPER_OK;
+    int count = c->args[0].count;
+    int64_t chunks = 0;
+    if (!count) return TAPER_OK;
+    optim_item *items = taper__alloc_zero(sizeof *items * (size_t)count);
+    if (!items) return TAPER_FAIL(TAPER_MEMORY, "%s: no memory for %d parameters", c->row->name, count);
+    for (int i = 0; i < count; i++) {
+        optim_item *item = &items[i];
+        const taper_tensor *p = c->args[0].ts[i];
+        for (int k = 0; k < narrays; k++)
+            if (c->args[k].count) TAPER_TRY_GOTO(optim_take(item, k, c->args[k].ts[i], p));
+        item->numel = p->numel;
+        item->chunk = chunks;
+        chunks += (p->numel + TAPER_OPTIM_CHUNK - 1) / TAPER_OPTIM_CHUNK;
+        item->numbers = *numbers;
+        if (each) each(item, c, i);
+    }
+    optim_job job = {items, count, narrays, fn};
+    taper__parallel_for(chunks, 4, optim_range, &job);
+    for (int i = 0; i < count; i++)
+        for (int k = 0; k < narrays; k++)
+            if (items[i].copies[k] && (k != 1 || numbers->unscaled)) TAPER_TRY_GOTO(taper__copy_data(items[i].given[k], items[i].copies[k]));
+out:
+    for (int i = 0; i < count; i++)
+        for (int k = 0; k < narrays; k++) taper_tensor_release(items[i].copies[k]);
+    taper__free(items);
+    return st;
+}
+
+/* Every list is empty or has a tensor for each parameter, of its shape; parameters and gradients float. */
+static taper_status optim_infer(taper_call *c, int nlists) {
+    const taper_arg *params = &c->args[0];
+    for (int k = 0; k < nlists; k++) {
+        const taper_arg *a = &c->args[k];
+        bool steps = k >= 3 && k == nlists - 1;
+        if (a->count && a->count != params->count)
+            return TAPER_FAIL(TAPER_RUNTIME, "%s: list %d has %d tensors for %d parameters", c->row->name, k + 1, a->count, params->count);
+        if (a->count) c->modifies |= (uint16_t)(1u << k);
+        for (int i = 0; i < a->count; i++) {
+            const taper_tensor *p = params->ts[i], *t = a->ts[i];
+            if (!taper_dtype_is_float((taper_dtype)t->dtype))
+                return TAPER_FAIL(TAPER_RUNTIME, "%s: expected floating tensors, got %s in list %d", c->row->name, TAPER_TEXT(t), k + 1);
+            if (steps ? t->numel != 1 : t->ndim != p->ndim || memcmp(t->shape, p->shape, sizeof(int64_t) * p->ndim))
+                return TAPER_FAIL(TAPER_RUNTIME, "%s: list %d, tensor %d is %s; the parameter is %s", c->row->name, k + 1, i, TAPER_TEXT(t), TAPER_TEXT(p));
+            if (!steps && !taper_device_equal(t->device, p->device))
+                return TAPER_FAIL(TAPER_RUNTIME, "%s: Expected all tensors to be on the same device, but list %d, tensor %d is %s and the parameter %s",
+                                  c->row->name, k + 1, i, TAPER_TEXT(t), TAPER_TEXT(p));
+        }
+    }
+    return TAPER_OK;
+}
+
+/* grad_scale and found_inf of a gradient scaler; true when the step is to be left out. */
+static bool optim_scaler(taper_optim_numbers *k, const taper_call *c, int scale, int inf) {
+    const taper_tensor *s = TAPER_ARG_T(c, scale), *f = TAPER_ARG_T(c, inf);
+    k->unscale = 1;
+    if (s) {
+        k->unscaled = true;
+        k->unscale = 1 / taper__load_double(taper__data(s), (taper_dtype)s->dtype);
+    }
+    return f && taper__load_double(taper__data(f), (taper_dtype)f->dtype) != 0;
+}
+
+/* step += 1 in its own tensor; gives the new count. */
+static double optim_count(taper_call *c, int list, int i) {
+    if (!c->args[list].count) return 1;
+    const taper_tensor *t = c->args[list].ts[i];
+    double step = taper__load_double(taper__data(t), (taper_dtype)t->dtype) + 1;
+    taper__store_double(taper__data(t), (taper_dtype)t->dtype, step);
+    return step;
+}
+
+/* ---- sgd ---- */
+static taper_status fused_sgd_infer(taper_call *c) { return optim_infer(c, 3); }
+static taper_status fused_sgd_cpu(taper_call *c) {
+    const taper_arg *a = c->args;
+    taper_optim_numbers k = {.weight_decay = a[3].f, .momentum = a[4].f, .lr = a[5].f, .dampening = a[6].f, .nesterov = a[7].i, .maximize = a[8].i,
+                             .first = a[9].i, .with_momentum = a[2].count != 0 && a[4].f != 0};
+    if (optim_scaler(&k, c, 10, 11)) return TAPER_OK;
+    return optim_run(c, 3, TAPER_SIMD_PICK(taper__optim_loops)->sgd, &k, NULL);
+}
+static const taper_kernel fused_sgd_kernels[] = {{"cpu", TAPER_CPU, NULL, fused_sgd_cpu}, {0}};
+const taper_op taper_op_fused_sgd_ = {
+    .infer = fused_sgd_infer,
+    .kernels = fused_sgd_kernels,
+    .samples = (const taper_sample[]){{"{[2,3]:nograd,[4]:nograd}, {[2,3]:nograd,[4]:nograd}, {}, weight_decay=0.1, momentum=0.0, lr=0.1, dampening=0.0, "
+                                       "nesterov=false, maximize=false, is_first_step=false"},
+                                      {"{[2,3]:nograd}, {[2,3]:nograd}, {[2,3]:nograd}, weight_decay=0.0, momentum=0.9, lr=0.1, dampening=0.0, "
+                                       "nesterov=true, maximize=true, is_first_step=false"},
+                                      {"{[2]:nograd}, {[3]:nograd}, {}, weight_decay=0.0, momentum=0.0, lr=0.1, dampening=0.0, nesterov=false, "
+                                       "maximize=false, is_first_step=false", .error = "the parameter is"},
+                                      {0}},
+};
+
+/* ---- adam and adamw ---- */
+static taper_status fused_adam_infer(taper_call *c) { return optim_infer(c, 6); }
+static void fused_adam_each(optim_item *item, taper_call *c, int i) {
+    taper_optim_numbers *k = &item->numbers;
+    double step = optim_count(c, 5, i);
+    k->step_size = k->lr / (1 - pow(k->beta1, step));
+    k->root2 = sqrt(1 - pow(k->beta2, step));
+}
+static taper_status fused_adam_run(taper_call *c, bool decoupled) {
+    const taper_arg *a = c->args;
+    taper_optim_numbers k = {.lr = a[6].f, .beta1 = a[7].f, .beta2 = a[8].f, .weight_decay = a[9].f, .eps = a[10].f, .amsgrad = a[11].i,
+                             .maximize = a[12].i, .decoupled = decoupled};
+    if (optim_scaler(&k, c, 13, 14)) return TAPER_OK;
+    if (k.amsgrad && a[0].count && !a[4].count)
+        return TAPER_FAIL(TAPER_RUNTIME, "%s: amsgrad needs max_exp_avg_sqs, one for each parameter", c->row->name);
+    return optim_run(c, 5, TAPER_SIMD_PICK(taper__optim_loops)->adam, &k, fused_adam_each);
+}
+static taper_status fused_adam_cpu(taper_call *c) { return fused_adam_run(c, false); }
+static taper_status fused_adamw_cpu(taper_call *c) { return fused_adam_run(c, true); }
+static const taper_kernel fused_adam_kernels[] = {{"cpu", TAPER_CPU, NULL, fused_adam_cpu}, {0}};
+static const taper_kernel fused_adamw_kernels[] = {{"cpu", TAPER_CPU, NULL, fused_adamw_cpu}, {0}};
+#define FUSED_ADAM_SAMPLES                                                                                             \
+    (const taper_sample[]){{"{[2,3]:nograd,[4]:nograd}, {[2,3]:nograd,[4]:nograd}, {[2,3]:nograd,[4]:nograd}, {[2,3]:pos:nograd,[4]:pos:nograd}, {}, " \
+                            "{[]:pos:f32:nograd,[]:pos:f32:nograd}, lr=0.1, beta1=0.9, beta2=0.99, weight_decay=0.1, eps=1e-8, amsgrad=false, maximize=false"},       \
+                           {"{[2]:nograd}, {[2]:nograd}, {[2]:nograd}, {[2]:pos:nograd}, {[2]:pos:nograd}, {[]:pos:f32:nograd}, lr=0.1, beta1=0.9, " \
+                            "beta2=0.99, weight_decay=0.0, eps=1e-8, amsgrad=true, maximize=true"},                    \
+                           {0}}
+const taper_op taper_op_fused_adam_ = {.infer = fused_adam_infer, .kernels = fused_adam_kernels, .samples = FUSED_ADAM_SAMPLES};
+const taper_op taper_op_fused_adamw_ = {.infer = fused_adam_infer, .kernels = fused_adamw_kernels, .samples = FUSED_ADAM_SAMPLES};
+
+/* ---- rmsprop ---- */
+static taper_status fused_rmsprop_infer(taper_call *c) { return optim_infer(c, 6); }
+static void fused_rmsprop_each(optim_item *item, taper_call *c, int i) {
+    (void)item;
+    optim_count(c, 5, i);
+}
+static taper_status fused_rmsprop_cpu(taper_call *c) {
+    const taper_arg *a = c->args;
+    taper_optim_numbers k = {.lr = a[6].f, .beta2 = a[7].f, .eps = a[8].f, .weight_decay = a[9].f, .momentum = a[10].f, .centered = a[11].i,
+                             .maximize = a[12].i, .with_momentum = a[10].f > 0};
+    if (optim_scaler(&k, c, 13, 14)) return TAPER_OK;
+    if (a[0].count && ((k.with_momentum && !a[3].count) || (k.centered && !a[4].count)))
+        return TAPER_FAIL(TAPER_RUNTIME, "%s: momentum needs momentum buffers and centered needs averages, one for each parameter", c->row->name);
+    return optim_run(c, 5, TAPER_SIMD_PICK(taper__optim_loops)->rmsprop, &k, fused_rmsprop_each);
+}
+static const taper_kernel fused_rmsprop_kernels[] = {{"cpu", TAPER_CPU, NULL, fused_rmsprop_cpu}, {0}};
+const taper_op taper_op_fused_rmsprop_ = {
+    .infer = fused_rmsprop_infer,
+    .kernels = fused_rmsprop_kernels,
+    .samples = (const taper_sample[]){{"{[2,3]:nograd}, {[2,3]:nograd}, {[2,3]:pos:nograd}, {}, {}, {[]:pos:f32:nograd}, lr=0.1, alpha=0.9, eps=1e-8, "
+                                       "weight_decay=0.1, momentum=0.0, centered=false, maximize=false"},
+                                      {"{[3]:nograd}, {[3]:nograd}, {[3]:pos:nograd}, {[3]:nograd}, {[3]:nograd}, {[]:pos:f32:nograd}, lr=0.1, "
+                                       "alpha=0.9, eps=10, weight_decay=0.0, momentum=0.9, centered=false, maximize=true"},
+                                      {0}},
+};
+
+/* ---- clip_grad_norm_ ---- */
+static taper_status clip_grad_norm_infer(taper_call *c) {
+    const taper_arg *a = &c->args[0];
+    taper_dtype dtype = a->count ? (taper_dtype)a->ts[0]->dtype : TAPER_F32;
+    for (int i = 0; i < a->count; i++) TAPER_TRY(taper__need_float(a->ts[i], "clip_grad_norm_"));
+    TAPER_TRY(taper__need_same_device(c));
+    c->modifies = 1;
+    return taper__out(c, 0, dtype, 0, NULL);
+}
+
+typedef struct clip_job {
+    const void *data;
+    taper_dtype dtype;
+    int64_t numel;
+    double *sums, scale;
+} clip_job;
+
+static void clip_sum_range(void *ctx, int64_t begin, int64_t end) {
+    const clip_job *j = ctx;
+    const taper_optim_loops *loops = TAPER_SIMD_PICK(taper__optim_loops);
+    for (int64_t b = begin; b < end; b++) {
+        int64_t from = b * TAPER_OPTIM_CHUNK, n = j->numel - from < TAPER_OPTIM_CHUNK ? j->numel - from : TAPER_OPTIM_CHUNK;
+        double sum = 0;
+        if (j->dtype == TAPER_F64) {
+            const double *x = (const double *)j->data + from;
+            for (int64_t i = 0; i < n; i++) sum += x[i] * x[i];
+        } else if (j->dtype == TAPER_F32) {
+            sum = (double)loops->square_sum((const float *)j->data + from, n);
+        } else {
+            float wide[512];
+            for (int64_t i = 0; i < n; i += 512) {
+                int64_t m = n - i < 512 ? n - i : 512;
+                taper__convert(wide, TAPER_F32, 1, (const uint16_t *)j->data + from + i, j->dtype, 1, m);
+                sum += (double)loops->square_sum(wide, m);
+            }
+        }
+        j->sums[b] = sum;
+    }
+}
+
+/* The sum of squares, in blocks that the size alone fixes. */
+static taper_status clip_square_sum(double *out, const taper_tensor *t) {
+    taper_tensor *copy = NULL;
+    taper_status st = TAPER_OK;
+    int64_t blocks = (t->numel + TAPER_OPTIM_CHUNK - 1) / TAPER_OPTIM_CHUNK;
+    double *sums = taper__alloc(sizeof *sums * (size_t)(blocks + 1));
+    if (!sums) return TAPER_FAIL(TAPER_MEMORY, "clip_grad_norm_: no memory for %lld sums", (long long)blocks);
+    if (!taper__is_dense(t->ndim, t->shape, t->strides)) {
+        TAPER_TRY_GOTO(taper__tensor_empty(&copy, (taper_dtype)t->dtype, t->device, t->ndim, t->shape, "clip_grad_norm_"));
+        TAPER_TRY_GOTO(taper__copy_data(copy, t));
+        t = copy;
+    }
+    clip_job j = {taper__data(t), (taper_dtype)t->dtype, t->numel, sums, 1};
+    taper__parallel_for(blocks, 8, clip_sum_range, &j);
+    for (int64_t b = 0; b < blocks; b++) *out += sums[b];
+out:
+    taper_tensor_release(copy);
+    taper__free(sums);
+    return st;
+}
+
+static taper_status clip_grad_norm_cpu(taper_call *c) {
+    const taper_arg *a = &c->args[0];
+    double total = 0;
+    for (int i = 0; i < a->count; i++) TAPER_TRY(clip_square_sum(&total, a->ts[i]));
+    total = sqrt(total);
+    taper__store_double(taper__data(c->out[0]), (taper_dtype)c->out[0]->dtype, total);
+    double scale = c->args[1].f / (total + 1e-6);
+    if (scale >= 1) return TAPER_OK; /* NaN scales: the gradients are lost anyway, and torch shows it */
+    taper_scope s = TAPER_SCOPE;
+    taper_tensor *number = taper__number(&s, scale);
+    for (int i = 0; i < a->count && s.status == TAPER_OK; i++) {
+        taper_tensor *whole = NULL;
+        s.status = taper__tensor_alias(&whole, a->ts[i]);
+        if (s.status == TAPER_OK) s.status = taper_mul_(whole, number);
+        taper_tensor_release(whole);
+    }
+    return taper_scope_end(&s);
+}
+static const taper_kernel clip_grad_norm_kernels[] = {{"cpu", TAPER_CPU, NULL, clip_grad_norm_cpu}, {0}};
+const taper_op taper_op_clip_grad_norm_ = {
+    .infer = clip_grad_norm_infer,
+    .kernels = clip_grad_norm_kernels,
+    .samples = (const taper_sample[]){{"{[2,3]:nograd,[4]:nograd}, 1.0"}, {"{[2,3]:nograd}, 100.0"}, {"{[2]:i64}, 1.0", .error = "expected a floating point tensor"}, {0}},
+};

@@ -1,0 +1,100 @@
+/* One kernel per row of pointwise_rows.def and compute type `real`: a flat path of four elements per thread and access,
+ * and a path for any strides. Dtypes of operands are run-time numbers (elements.cuh). */
+#ifndef TAPER_OPS_POINTWISE_CUH
+#define TAPER_OPS_POINTWISE_CUH
+
+#include "ops/elements.cuh"
+#include "ops/pointwise_args.h"
+
+EL_FN void pw_number(const taper_pointwise_args &k, int i, float *x) { *x = (float)k.number[i]; }
+EL_FN void pw_number(const taper_pointwise_args &k, int i, double *x) { *x = k.number[i]; }
+EL_FN void pw_number(const taper_pointwise_args &k, int i, int64_t *x) { *x = k.integer[i]; }
+
+/* F::run(x, params) computes one element of F::operands operands. */
+template <class R, class F> EL_FN void pw_run(const taper_pointwise_args &k) {
+    const int64_t thread = blockIdx.x * (int64_t)blockDim.x + threadIdx.x, threads = gridDim.x * (int64_t)blockDim.x;
+    R same[F::operands];
+#pragma unroll
+    for (int i = 0; i < F::operands; i++) {
+        pw_number(k, i + 1, &same[i]);
+        if (k.data[i + 1] && k.flat && !k.step[i + 1]) same[i] = el_load<R>(k.data[i + 1], 0, k.dtype[i + 1]);
+    }
+    if (k.flat == 2) {
+        const int64_t whole = k.n / TAPER_PWA_VECTOR * TAPER_PWA_VECTOR;
+        for (int64_t at = thread * TAPER_PWA_VECTOR; at < whole; at += threads * TAPER_PWA_VECTOR) {
+            R x[F::operands][TAPER_PWA_VECTOR], y[TAPER_PWA_VECTOR];
+#pragma unroll
+            for (int i = 0; i < F::operands; i++) {
+                if (k.step[i + 1]) {
+                    el_load4<R>(x[i], k.data[i + 1], at, k.dtype[i + 1]);
+                } else {
+#pragma unroll
+                    for (int j = 0; j < TAPER_PWA_VECTOR; j++) x[i][j] = same[i];
+                }
+            }
+#pragma unroll
+            for (int j = 0; j < TAPER_PWA_VECTOR; j++) {
+                R v[F::operands];
+#pragma unroll
+                for (int i = 0; i < F::operands; i++) v[i] = x[i][j];
+                y[j] = (R)F::run(v, k.params);
+            }
+            el_store4<R>(k.data[0], at, k.dtype[0], y);
+        }
+    }
+    for (int64_t at = (k.flat == 2 ? k.n / TAPER_PWA_VECTOR * TAPER_PWA_VECTOR : 0) + thread; at < k.n; at += threads) {
+        int64_t where[F::operands + 1];
+        if (k.flat) {
+#pragma unroll
+            for (int i = 0; i <= F::operands; i++) where[i] = i == 0 || k.step[i] ? at : 0;
+        } else {
+#pragma unroll
+            for (int i = 0; i <= F::operands; i++) where[i] = 0;
+            if (k.n <= 0x7fffffff) { /* 32-bit divisions are several times cheaper */
+                unsigned rest = (unsigned)at;
+                for (int d = k.ndim - 1; d > 0; d--) {
+                    unsigned size = (unsigned)k.shape[d], up = rest / size, index = rest - up * size;
+                    rest = up;
+#pragma unroll
+                    for (int i = 0; i <= F::operands; i++) where[i] += index * k.strides[i][d];
+                }
+#pragma unroll
+                for (int i = 0; i <= F::operands; i++) where[i] += rest * k.strides[i][0];
+            } else {
+                int64_t rest = at;
+                for (int d = k.ndim - 1; d >= 0; d--) {
+                    int64_t up = rest / k.shape[d], index = rest - up * k.shape[d];
+                    rest = up;
+#pragma unroll
+                    for (int i = 0; i <= F::operands; i++) where[i] += index * k.strides[i][d];
+                }
+            }
+        }
+        R v[F::operands];
+#pragma unroll
+        for (int i = 0; i < F::operands; i++)
+            v[i] = !k.data[i + 1] || (k.flat && !k.step[i + 1]) ? same[i] : el_load<R>(k.data[i + 1], where[i + 1], k.dtype[i + 1]);
+        el_store<R>(k.data[0], where[0], k.dtype[0], (R)F::run(v, k.params));
+    }
+}
+
+#define P(k) ((real)params[k])
+#define K(x) ((real)(x))
+#define PW_LET_1 const real a = x[0]; (void)a;
+#define PW_LET_2 PW_LET_1 const real b = x[1]; (void)b;
+#define PW_LET_3 PW_LET_2 const real c = x[2]; (void)c;
+
+#define PW_KERNEL(name, count, expression)                                                                             \
+    struct row_##name {                                                                                                \
+        static const int operands = count;                                                                             \
+        static EL_FN_MEMBER real run(const real *x, const double *params) {                                            \
+            (void)params;                                                                                              \
+            PW_LET_##count return (real)(expression);                                                                  \
+        }                                                                                                              \
+    };                                                                                                                 \
+    extern "C" __global__ void __launch_bounds__(256) PW_NAME(name)(const __grid_constant__ taper_pointwise_args k) {  \
+        pw_run<real, row_##name>(k);                                                                                   \
+    }
+#define EL_FN_MEMBER __device__ __forceinline__
+
+#endif

@@ -1,0 +1,10 @@
+/* Element-wise kernels computed in float. */
+#include "ops/pointwise.cuh"
+#include "ops/pointwise_functions.cuh"
+
+#define real float
+#define M(f) f32_##f
+#define PW_NAME(name) pw_f32_##name
+#define PW_N(name, operands, result, expression, ...) PW_KERNEL(name, operands, expression)
+#define PW_F(name, operands, result, expression) PW_KERNEL(name, operands, expression)
+#include "ops/pointwise_rows.def"

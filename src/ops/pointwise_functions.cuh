@@ -1,0 +1,64 @@
+/* M(f) on the GPU: f32_<f> and f64_<f> for every function that pointwise_rows.def uses. */
+#ifndef TAPER_OPS_POINTWISE_FUNCTIONS_CUH
+#define TAPER_OPS_POINTWISE_FUNCTIONS_CUH
+
+#include <math.h>
+#include <stdint.h>
+
+#define PW_FN static __device__ __inline__
+
+#define PW_LIBM(f, name32)                                                                                             \
+    PW_FN float f32_##f(float x) { return name32(x); }                                                                 \
+    PW_FN double f64_##f(double x) { return f(x); }
+#define PW_LIBM2(f, name32)                                                                                            \
+    PW_FN float f32_##f(float x, float y) { return name32(x, y); }                                                     \
+    PW_FN double f64_##f(double x, double y) { return f(x, y); }
+PW_LIBM(fabs, fabsf)
+PW_LIBM(trunc, truncf)
+PW_LIBM(floor, floorf)
+PW_LIBM(ceil, ceilf)
+PW_LIBM(rint, rintf)
+PW_LIBM(sqrt, sqrtf)
+PW_LIBM(exp, expf)
+PW_LIBM(exp2, exp2f)
+PW_LIBM(expm1, expm1f)
+PW_LIBM(log, logf)
+PW_LIBM(log2, log2f)
+PW_LIBM(log10, log10f)
+PW_LIBM(log1p, log1pf)
+PW_LIBM(sin, sinf)
+PW_LIBM(cos, cosf)
+PW_LIBM(tan, tanf)
+PW_LIBM(asin, asinf)
+PW_LIBM(acos, acosf)
+PW_LIBM(atan, atanf)
+PW_LIBM(sinh, sinhf)
+PW_LIBM(cosh, coshf)
+PW_LIBM(asinh, asinhf)
+PW_LIBM(acosh, acoshf)
+PW_LIBM(atanh, atanhf)
+PW_LIBM(tanh, tanhf)
+PW_LIBM(erf, erff)
+PW_LIBM(erfc, erfcf)
+PW_LIBM(lgamma, lgammaf)
+PW_LIBM2(fmod, fmodf)
+PW_LIBM2(pow, powf)
+PW_LIBM2(hypot, hypotf)
+PW_LIBM2(atan2, atan2f)
+PW_LIBM2(copysign, copysignf)
+
+PW_FN float f32_sigmoid(float x) { return 1 / (1 + expf(-x)); }
+PW_FN double f64_sigmoid(double x) { return 1 / (1 + exp(-x)); }
+
+#define real float
+#define M(f) f32_##f
+#include "ops/pointwise_math.h"
+#undef real
+#undef M
+#define real double
+#define M(f) f64_##f
+#include "ops/pointwise_math.h"
+#undef real
+#undef M
+
+#endif

@@ -1,0 +1,27 @@
+/* Matrix products over tensors: what mm, bmm, addmm, linear and their relatives share. */
+#ifndef TAPER_OPS_PRODUCT_H
+#define TAPER_OPS_PRODUCT_H
+
+#include "ops/op.h"
+
+/* A matrix, or a batch of them, seen through its strides; a vector is a matrix with one row or column. */
+typedef struct taper_matrix {
+    const taper_tensor *t;
+    int64_t row, col, batch; /* strides in elements */
+} taper_matrix;
+
+/* c (batch, m, n) = alpha a b + beta c + bias; c is contiguous. Floating dtypes known to gemm.h, and integers by plain
+ * loops in int64 (bias must then be NULL). */
+taper_status taper__product(taper_tensor *c, int64_t batch, int64_t m, int64_t n, int64_t k, taper_matrix a, taper_matrix b, double alpha,
+                            double beta, const taper_tensor *bias);
+/* The same on the GPU; taper__product calls it for results there. */
+taper_status taper__product_cuda(taper_tensor *c, int64_t batch, int64_t m, int64_t n, int64_t k, taper_matrix a, taper_matrix b, double alpha,
+                                 double beta, const taper_tensor *bias);
+bool taper__product_has_cublaslt(const taper_call *c, const char **why);
+/* The kernels of an operator whose run function ends in taper__product. */
+#define TAPER_PRODUCT_KERNELS(run)                                                                                     \
+    {{"cpu", TAPER_CPU, NULL, run}, {"cublaslt", TAPER_CUDA, taper__product_has_cublaslt, run}, {"cuda", TAPER_CUDA, NULL, run}, {0}}
+/* Errors in torch's words about dtypes that differ or have no product. */
+taper_status taper__product_check(const taper_call *c, const taper_tensor *a, const taper_tensor *b);
+
+#endif
