@@ -145,8 +145,8 @@ static void run_row(const taper_op_row *row, int from_sample) {
 static void child(int shard, int shards, int row_from, int sample_from) {
     const taper_op_row *rows = taper_op_rows();
     has_cuda = mode_wanted("cuda") && taper_cuda_device_count(NULL) > 0;
-    for (int i = shard; rows[i].name; i += shards) {
-        if (i < row_from) continue;
+    for (int i = 0; rows[i].name; i++) {
+        if (i % shards != shard || i < row_from) continue;
         now->row = i;
         now->sample = -1;
         run_row(&rows[i], i == row_from ? sample_from : 0);
@@ -169,7 +169,7 @@ static pid_t start(int shard, int shards, int row, int sample) {
 
 static int run_all(int shards) {
     pid_t pids[MOST_CHILDREN];
-    int left = shards;
+    int left = shards, deaths = 0;
     for (int i = 0; i < shards; i++) pids[i] = start(i, shards, 0, 0);
     while (left) {
         int status, i = 0;
@@ -186,8 +186,9 @@ static int run_all(int shards) {
             else
                 printf("not ok %s: the process ended with status %d\n", r->finished ? "exit (leaks?)" : r->name, WEXITSTATUS(status));
         }
-        if (died && !r->finished)
-            pids[i] = start(i, shards, r->row, r->sample + 1);
+        bool whole_row = r->sample < 0; /* it died before the first sample */
+        if (died && !r->finished && ++deaths < 200)
+            pids[i] = start(i, shards, r->row + whole_row, whole_row ? 0 : r->sample + 1);
         else
             left--;
     }
