@@ -175,6 +175,8 @@ struct taper_op {
     bool random;    /* draws random numbers: the engine reserves `seed` and `offset` on a GPU */
     bool pointwise; /* may write its result over an argument, and takes numbers in place of tensors */
     bool mutates;   /* always writes into its first argument (fill_, copy_): the result is that argument */
+    bool over_self; /* in place the result may be args[0] itself, of any strides: the kernel copies self only where they differ */
+    bool relayout;  /* with mutates: only shape and strides of args[0] change, to those of the view that infer makes (transpose_) */
     const char *grad_name; /* torch's name of the gradient node where it is not CamelCase(name)Backward0 */
     const taper_sample *samples;                /* ended by a row without args */
 };
@@ -185,8 +187,8 @@ TAPER_API const taper_op_row *taper_op_find(const char *name); /* NULL when ther
 
 /* Runs a call. out: the row's number of results, each +1. `inplace` writes into args[0] and gives it back in out[0]. */
 TAPER_API taper_status taper_op_call(const taper_op_row *row, const taper_arg *args, int nargs, taper_tensor **out);
-/* Rows with a list of results (split, chunk, unbind): *list gets *count tensors, +1 each; the array is ended by
- * taper_op_list_free, which does not touch the tensors. taper_op_call gives up to TAPER_MAX_OUTS of them. */
+/* Rows with a list of results ("Tensor[]": split, chunk, unbind, meshgrid): *list gets *count tensors, +1 each; the array is
+ * ended by taper_op_list_free, which does not touch the tensors. taper_op_call gives up to TAPER_MAX_OUTS of them. */
 TAPER_API taper_status taper_op_call_list(const taper_op_row *row, const taper_arg *args, int nargs, taper_tensor ***list, int *count);
 TAPER_API void taper_op_list_free(taper_tensor **list);
 TAPER_API taper_status taper_op_call_inplace(const taper_op_row *row, const taper_arg *args, int nargs);

@@ -6,6 +6,11 @@ and submodules that load when first looked at (`nn`, `optim`, ... and the names 
 from . import _C
 from ._C import Generator, Size, Tensor, default_generator, device, dtype
 from .version import __version__
+
+# The steps of optimisers are asked of the extension itself.
+for _name, _value in vars(_C.ops).items():
+    if _name.startswith("fused_") or _name.startswith("amp_") or _name == "clip_grad_norm_":
+        setattr(_C, _name, _value)
 from . import _tensor_methods
 
 e = 2.718281828459045

@@ -17,23 +17,39 @@ taper_status taper__check_inplace(taper_call *c, taper_tensor *target, bool reco
     return TAPER_OK;
 }
 
+static taper_status inplace_share_history(taper_tensor *to, taper_tensor *from) {
+    taper_status st = TAPER_OK;
+    taper_edge edge = {NULL, 0};
+    taper_autograd *a;
+    TAPER_TRY_GOTO(taper__gradient_edge(&edge, from));
+    if (edge.node) {
+        TAPER_TRY_GOTO(taper__autograd_of(&a, to));
+        taper__set_history(to, a, edge.node, edge.nr);
+    }
+out:
+    taper_node_release(edge.node);
+    return st;
+}
+
 taper_status taper__copy_with_history(taper_tensor **out, taper_tensor *t) {
     taper_status st = TAPER_OK;
     taper_tensor *copy = NULL;
-    taper_edge edge = {NULL, 0};
-    taper_autograd *a;
     TAPER_TRY_GOTO(taper__tensor_empty(&copy, (taper_dtype)t->dtype, t->device, t->ndim, t->shape, "clone"));
     TAPER_TRY_GOTO(taper__copy_data(copy, t));
-    TAPER_TRY_GOTO(taper__gradient_edge(&edge, t));
-    if (edge.node) {
-        TAPER_TRY_GOTO(taper__autograd_of(&a, copy));
-        taper__set_history(copy, a, edge.node, edge.nr);
-    }
+    TAPER_TRY_GOTO(inplace_share_history(copy, t));
     *out = copy;
     copy = NULL;
 out:
-    taper_node_release(edge.node);
     taper_tensor_release(copy);
+    return st;
+}
+
+taper_status taper__alias_with_history(taper_tensor **out, taper_tensor *t) {
+    taper_tensor *alias = NULL;
+    TAPER_TRY(taper__tensor_alias(&alias, t));
+    taper_status st = inplace_share_history(alias, t);
+    if (st == TAPER_OK) *out = alias;
+    else taper_tensor_release(alias);
     return st;
 }
 

@@ -29,7 +29,8 @@ taper_status taper_set_grad(taper_tensor *t, taper_tensor *grad) {
     if (!grad && !t->grad) return TAPER_OK;
     if (grad) {
         if (grad->ndim != t->ndim || memcmp(grad->shape, t->shape, sizeof(int64_t) * t->ndim))
-            return TAPER_FAIL(TAPER_RUNTIME, "assigned grad has data of a different size: %s for a tensor of %s", TAPER_SHAPE(grad), TAPER_SHAPE(t));
+            return TAPER_FAIL(TAPER_RUNTIME, "attempting to assign a gradient of size '%s' to a tensor of size '%s'. Please ensure that the gradient "
+                                             "and the tensor are the same size", TAPER_SHAPE(grad), TAPER_SHAPE(t));
         if (grad->dtype != t->dtype)
             return TAPER_FAIL(TAPER_RUNTIME, "assigned grad has data of a different type: %s for %s", TAPER_TEXT(grad), TAPER_TEXT(t));
     }

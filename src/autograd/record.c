@@ -149,7 +149,7 @@ taper_status taper__record(taper_call *c) {
     }
     for (int i = 0; i < c->nout; i++)
         TAPER_TRY_GOTO(record_save(o, &o->saved[nslots + i], c->out[i], op->saves >> (TAPER_MAX_ARGS + i) & 1, true, 0, &at));
-    if (c->inplace) {
+    if (c->inplace && !op->relayout) { /* a new layout changes no element: the base of a view has no news */
         TAPER_TRY_GOTO(taper__rebase_history(c->out[0], n));
     } else {
         for (int i = 0; i < c->nout; i++) {
@@ -165,6 +165,17 @@ out:
     return st;
 }
 
+/* ", which is output 0 of MulBackward0," or nothing for a leaf. */
+static taper_text record_maker(const op_node *o, int i) {
+    taper_text text;
+    const saved_tensor *s = &o->saved[i];
+    const taper_autograd *a = s->t->grad;
+    const taper_node *maker = s->output ? &o->node : a ? a->node : NULL;
+    text.s[0] = 0;
+    if (maker) snprintf(text.s, sizeof text.s, ", which is output %d of %s,", s->output ? i - o->nslots : a->nr, maker->name);
+    return text;
+}
+
 /* The saved tensor, or one with its shape and no data; owned by the scope. */
 static taper_status record_unpack(op_node *o, int i, taper_scope *scope, taper_tensor **out) {
     saved_tensor *s = &o->saved[i];
@@ -175,12 +186,9 @@ static taper_status record_unpack(op_node *o, int i, taper_scope *scope, taper_t
     if (s->t && taper_tensor_version(s->t) != s->version)
         return TAPER_FAIL(TAPER_RUNTIME,
                           "one of the variables needed for gradient computation has been modified by an inplace operation: "
-                          "[torch.%s%sTensor %s]%s%s%s is at version %u; expected version %u instead. Hint: %s",
+                          "[torch.%s%sTensor %s]%s is at version %u; expected version %u instead. Hint: %s",
                           s->device.type == TAPER_CUDA ? "cuda." : "", taper_dtype_typename((taper_dtype)s->dtype),
-                          taper__shape_text(s->ndim, shape).s, s->output || (s->t->grad && s->t->grad->node) ? ", which is output " : "",
-                          s->output ? "0 of " : s->t->grad && s->t->grad->node ? "0 of " : "",
-                          s->output ? o->node.name : s->t->grad && s->t->grad->node ? s->t->grad->node->name : ",",
-                          taper_tensor_version(s->t), s->version,
+                          taper__shape_text(s->ndim, shape).s, record_maker(o, i).s, taper_tensor_version(s->t), s->version,
                           taper__mode.anomaly ? "the backtrace further above shows the operation that failed to compute its gradient."
                                               : "enable anomaly detection to find the operation that failed to compute its gradient, "
                                                 "with torch.autograd.set_detect_anomaly(True).");

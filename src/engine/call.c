@@ -212,7 +212,8 @@ static taper_status call_check_target(const taper_call *c, const taper_tensor *t
 /* True when the kernel may write straight over the target: same dtype and no argument seen through another window. */
 static bool call_can_write(const taper_call *c, const taper_tensor *target, bool inplace) {
     if (c->out[0]->dtype != target->dtype || taper__has_internal_overlap(target)) return false;
-    if (!c->row->op->pointwise && (inplace || !target->contiguous)) return false;
+    bool over_self = inplace && c->row->op->over_self;
+    if (!c->row->op->pointwise && !over_self && (inplace || !target->contiguous)) return false;
     for (int k = 0; k < c->nargs; k++) {
         const taper_arg *a = &c->args[k];
         if (a->kind != TAPER_ARG_TENSOR && a->kind != TAPER_ARG_TENSORS) continue;
@@ -221,10 +222,24 @@ static bool call_can_write(const taper_call *c, const taper_tensor *target, bool
             const taper_tensor *t = a->kind == TAPER_ARG_TENSORS ? a->ts[j] : a->t;
             taper_overlap o = t ? taper__overlap(target, t) : TAPER_OVERLAP_NO;
             if (o == TAPER_OVERLAP_PARTIAL || o == TAPER_OVERLAP_MAYBE) return false;
-            if (o == TAPER_OVERLAP_FULL && !c->row->op->pointwise) return false;
+            if (o == TAPER_OVERLAP_FULL && !c->row->op->pointwise && !(over_self && k == 0)) return false;
         }
     }
     return true;
+}
+
+/* The target takes on the shape and strides of the view that infer made; what it was is kept for the gradient. */
+static taper_status call_relayout(taper_call *c, taper_tensor *target, call_temps *temps) {
+    taper_tensor *view = c->out[0], *was = NULL;
+    TAPER_TRY(taper__alias_with_history(&was, target));
+    temps->t[temps->count++] = was;
+    c->args[0].t = was;
+    taper__tensor_set_layout(target, view->ndim, view->shape, view->strides);
+    target->offset = view->offset;
+    c->views = 0;
+    taper_tensor_release(view);
+    c->out[0] = taper_tensor_retain(target);
+    return TAPER_OK;
 }
 
 /* Makes sure that the result fits the target; out= is resized. */
@@ -273,7 +288,10 @@ static taper_status call_compose(taper_call *c, taper_tensor *target) {
     taper_scope scope = TAPER_SCOPE;
     taper_tensor *same = NULL;
     if (target) TAPER_TRY(taper__check_inplace(c, target, call_wants_grad(c)));
-    taper_status st = c->row->op->compose(c, &scope);
+    if (c->inplace && c->args[0].t->requires_grad) /* what the parts save must not be what is written at the end */
+        c->args[0].t = tx_clone(&scope, c->args[0].t);
+    taper_status st = scope.status;
+    if (st == TAPER_OK) st = c->row->op->compose(c, &scope);
     if (st == TAPER_OK) st = scope.status;
     if (st == TAPER_OK && target && c->out[0] != target) {
         TAPER_TRY_GOTO(call_fit_target(c, target, c->inplace));
@@ -304,8 +322,12 @@ static taper_status call_run(taper_call *c, taper_tensor *target) {
     TAPER_TRY_GOTO(op->infer(c));
     if (target) {
         TAPER_TRY_GOTO(taper__check_inplace(c, target, recording));
-        if (recording && c->inplace) TAPER_TRY_GOTO(call_keep_original(c, target, &temps));
-        TAPER_TRY_GOTO(call_into(c, target, c->inplace));
+        if (TAPER_UNLIKELY(op->relayout)) {
+            TAPER_TRY_GOTO(call_relayout(c, target, &temps));
+        } else {
+            if (recording && c->inplace) TAPER_TRY_GOTO(call_keep_original(c, target, &temps));
+            TAPER_TRY_GOTO(call_into(c, target, c->inplace));
+        }
         taper__bump_version(target);
     } else {
         TAPER_TRY_GOTO(call_allocate(c));
@@ -371,7 +393,13 @@ taper_status taper_op_call_list(const taper_op_row *row, const taper_arg *args, 
     taper_call c;
     TAPER_TRY(call_start(&c, row, args, nargs));
     taper_status st = call_run(&c, NULL);
-    if (st == TAPER_OK && !c.list) st = TAPER_FAIL(TAPER_TYPE, "%s: has no list of results", row->name);
+    if (st == TAPER_OK && !c.list) { /* few results, from infer */
+        st = taper__out_list(&c, c.nout);
+        for (int i = 0; st == TAPER_OK && i < c.nout; i++) {
+            c.list[i] = c.out[i];
+            c.out[i] = NULL;
+        }
+    }
     if (st != TAPER_OK) {
         call_drop(&c);
         return st;

@@ -22,6 +22,8 @@ taper_status taper__record(taper_call *c);
 taper_status taper__check_inplace(taper_call *c, taper_tensor *target, bool recording);
 /* A copy of t's elements that has t's history: what an in-place call keeps of the tensor it overwrites. */
 taper_status taper__copy_with_history(taper_tensor **out, taper_tensor *t);
+/* A second object for the same elements, shape and history. */
+taper_status taper__alias_with_history(taper_tensor **out, taper_tensor *t);
 /* Gives the low-precision copy of a leaf that autocast keeps for the region; NULL: none kept. */
 taper_status taper__autocast_cast(taper_tensor **out, taper_tensor *t, taper_dtype dtype);
 

@@ -73,7 +73,8 @@ static taper_status schema_type(schema_parse *s, taper_schema_arg *a) {
     } types[] = {{"Tensor", TAPER_ARG_TENSOR}, {"int", TAPER_ARG_INT},          {"SymInt", TAPER_ARG_INT},
                  {"float", TAPER_ARG_FLOAT},   {"bool", TAPER_ARG_BOOL},        {"Scalar", TAPER_ARG_FLOAT},
                  {"str", TAPER_ARG_STRING},    {"ScalarType", TAPER_ARG_DTYPE}, {"Device", TAPER_ARG_DEVICE},
-                 {"Generator", TAPER_ARG_GENERATOR}};
+                 {"Generator", TAPER_ARG_GENERATOR},
+                 {"MemoryFormat", TAPER_ARG_STRING}};
     size_t n;
     const char *word = schema_name(s, &n);
     a->kind = TAPER_ARG_NONE;

@@ -73,7 +73,7 @@ static double flash_attention_flops(const taper_call *c) {
     return 2.0 * (double)q->numel * (double)v->shape[2] + 2.0 * (double)c->out[0]->numel * (double)v->shape[2];
 }
 
-static taper_tensor *attention_bias(taper_scope *s, taper_tensor *mask, bool causal, int64_t L, int64_t S, const taper_tensor *q);
+static taper_tensor *attention_softmax(taper_scope *s, taper_tensor *scores, taper_tensor *mask, bool causal, int64_t L, int64_t S);
 static taper_tensor *attention_repeat(taper_scope *s, taper_tensor *t, int64_t heads);
 static taper_tensor *attention_turned(taper_scope *s, taper_tensor *t) { return t ? tx_transpose(s, t, -2, -1) : NULL; }
 
@@ -93,9 +93,8 @@ static taper_status flash_composed_vjp(taper_vjp *v) {
     taper_tensor *k = attention_repeat(s, k0, q->shape[1]), *value = attention_repeat(s, v0, q->shape[1]);
     taper_tensor *by = tx_full(s, NULL, 0, scale, (taper_dtype)q->dtype, &q->device);
     taper_tensor *scores = tx_matmul(s, tx_mul(s, q, by), attention_turned(s, k));
-    taper_tensor *bias = attention_bias(s, mask, v->args[4].i, q->shape[2], k0->shape[2], q);
-    if (bias) scores = tx_add(s, scores, bias, taper_int(1));
-    taper_tensor *p = tx_softmax(s, scores, -1, TAPER_DTYPE_NONE), *dp = tx_matmul(s, g, attention_turned(s, value));
+    taper_tensor *p = attention_softmax(s, scores, mask, v->args[4].i, q->shape[2], k0->shape[2]);
+    taper_tensor *dp = tx_matmul(s, g, attention_turned(s, value));
     int64_t last = -1;
     taper_tensor *delta = tx_sum(s, tx_mul(s, p, dp), &last, 1, true, TAPER_DTYPE_NONE);
     taper_tensor *ds = tx_mul(s, p, tx_add(s, dp, delta, taper_int(-1))), *scaled = tx_mul(s, ds, by);
@@ -147,7 +146,7 @@ static taper_status flash_attention_backward_infer(taper_call *c) {
     const taper_tensor *g = c->args[0].t, *out = c->args[4].t, *lse = c->args[5].t;
     const int64_t want[4] = {a.B, a.H, a.L, a.V};
     if (g->ndim != 4 || out->ndim != 4 || memcmp(g->shape, want, sizeof want) || memcmp(out->shape, want, sizeof want) || lse->ndim != 3 ||
-        memcmp(lse->shape, want, 3 * sizeof *want) || !lse->contiguous || g->dtype != a.q->dtype || out->dtype != a.q->dtype ||
+        memcmp(lse->shape, want, 3 * sizeof *want) || g->dtype != a.q->dtype || out->dtype != a.q->dtype ||
         lse->dtype != (a.q->dtype == TAPER_F64 ? TAPER_F64 : TAPER_F32))
         return TAPER_FAIL(TAPER_RUNTIME, "flash_attention_backward: grad_output %s, output %s and logsumexp %s do not belong to query %s, value %s",
                           TAPER_TEXT(g), TAPER_TEXT(out), TAPER_TEXT(lse), TAPER_TEXT(a.q), TAPER_TEXT(a.v));
@@ -167,39 +166,55 @@ static const taper_kernel flash_attention_backward_kernels[] = {{"cpu", TAPER_CP
 const taper_op taper_op_flash_attention_backward = {
     .infer = flash_attention_backward_infer,
     .kernels = flash_attention_backward_kernels,
+    .contiguous = 1 << 5,
     .upcast = true,
-    .samples = (const taper_sample[]){{"[2,2,3,3]:nograd, [2,2,3,4]:nograd, [2,2,5,4]:nograd, [2,2,5,3]:nograd, [2,2,3,3]:nograd, [2,2,3]:nograd",
-                                       .error = "do not belong to query"}, /* logsumexp is float32 unless all is float64 */
-                                      {"[2,2,3,3]:f32:nograd, [2,2,3,4]:f32:nograd, [2,2,5,4]:f32:nograd, [2,2,5,3]:f32:nograd, "
+    .samples = (const taper_sample[]){{"[2,2,3,3]:f32:nograd, [2,2,3,4]:f32:nograd, [2,2,5,4]:f32:nograd, [2,2,5,3]:f32:nograd, "
                                        "[2,2,3,3]:f32:nograd, [2,2,3]:f32:nograd"},
+                                      {"[1,4,3,3]:f64:nograd, [1,4,3,4]:f64:nograd, [1,2,5,4]:f64:nograd, [1,2,5,3]:f64:nograd, "
+                                       "[1,4,3,3]:f64:nograd, [1,4,3]:f64:nograd, [3,5]:bool, true, 0.5"},
+                                      {"[2,2,3,2]:f32:nograd, [2,2,3,4]:f32:nograd, [2,2,5,4]:f32:nograd, [2,2,5,3]:f32:nograd, "
+                                       "[2,2,3,3]:f32:nograd, [2,2,3]:f32:nograd", .error = "grad_output float32[2, 2, 3, 2]"},
                                       {0}},
 };
 
 /* ---- scaled_dot_product_attention ---- */
 
-/* What is added to the scores: the mask, a bool one turned into 0 and -inf, and the causal one. NULL when there is none. */
-static taper_tensor *attention_bias(taper_scope *s, taper_tensor *mask, bool causal, int64_t L, int64_t S, const taper_tensor *q) {
-    if (s->status != TAPER_OK || (!mask && !causal)) return NULL;
-    if (mask && mask->dtype != TAPER_BOOL) return mask;
-    int64_t shape[TAPER_MAX_DIMS] = {L, S}, ndim = 2, n = L * S;
-    if (mask) {
-        ndim = mask->ndim;
-        memcpy(shape, mask->shape, sizeof *shape * (size_t)ndim);
-        n = mask->numel;
-    }
+/* A bool mask, or the causal one, as numbers: 1 where a key is seen, else 0. */
+static taper_tensor *attention_seen(taper_scope *s, const taper_tensor *mask, int64_t L, int64_t S, const taper_tensor *like) {
+    int64_t shape[TAPER_MAX_DIMS] = {L, S}, n = mask ? mask->numel : L * S;
+    int ndim = mask ? mask->ndim : 2;
+    if (mask) memcpy(shape, mask->shape, sizeof *shape * (size_t)ndim);
     uint8_t *seen = taper__alloc((size_t)n + 1);
-    float *values = taper__alloc(sizeof *values * (size_t)n + 1);
     taper_tensor *t = NULL;
-    if (!seen || !values)
-        s->status = TAPER_FAIL(TAPER_MEMORY, "scaled_dot_product_attention: no memory for a mask of %s", taper__shape_text((int)ndim, shape).s);
+    if (!seen)
+        s->status = TAPER_FAIL(TAPER_MEMORY, "scaled_dot_product_attention: no memory for a mask of %s", taper__shape_text(ndim, shape).s);
     else if (mask)
         s->status = taper_tensor_read(mask, seen, (size_t)n);
-    for (int64_t i = 0; s->status == TAPER_OK && i < n; i++) values[i] = (mask ? seen[i] : i % S <= i / S) ? 0 : -INFINITY;
-    if (s->status == TAPER_OK) s->status = taper_tensor_from_data(&t, values, TAPER_F32, (int)ndim, shape);
+    for (int64_t i = 0; s->status == TAPER_OK && !mask && i < n; i++) seen[i] = i % S <= i / S;
+    if (s->status == TAPER_OK) s->status = taper_tensor_from_data(&t, seen, TAPER_BOOL, ndim, shape);
     taper__free(seen);
-    taper__free(values);
     t = taper_scope_own(s, t);
-    return t ? tx_to(s, t, &q->device, (taper_dtype)q->dtype, false, false) : NULL;
+    return t ? tx_to(s, t, &like->device, (taper_dtype)like->dtype, false, false) : NULL;
+}
+
+/* softmax over the keys that are seen; a row that sees none is zero, where -inf would make it NaN. */
+static taper_tensor *attention_softmax(taper_scope *s, taper_tensor *scores, taper_tensor *mask, bool causal, int64_t L, int64_t S) {
+    taper_tensor *seen[2] = {NULL, NULL};
+    if (!scores || s->status != TAPER_OK) return NULL;
+    if (mask && mask->dtype != TAPER_BOOL) scores = tx_add(s, scores, mask, taper_int(1));
+    if (scores && mask && mask->dtype == TAPER_BOOL) seen[0] = attention_seen(s, mask, L, S, scores);
+    if (scores && causal && s->status == TAPER_OK) seen[1] = attention_seen(s, NULL, L, S, scores);
+    for (int i = 0; i < 2; i++) {
+        if (!seen[i] || !scores) continue;
+        taper_scalar far = taper_float(scores->dtype == TAPER_F16 ? 3e4 : 1e30);
+        taper_tensor *by = tx_full(s, NULL, 0, far, (taper_dtype)scores->dtype, &scores->device);
+        taper_tensor *one = tx_full(s, NULL, 0, taper_float(1), (taper_dtype)scores->dtype, &scores->device);
+        scores = tx_add(s, scores, tx_mul(s, tx_add(s, seen[i], one, taper_int(-1)), by), taper_int(1));
+    }
+    taper_tensor *p = scores ? tx_softmax(s, scores, -1, TAPER_DTYPE_NONE) : NULL;
+    for (int i = 0; i < 2; i++)
+        if (seen[i] && p) p = tx_mul(s, p, seen[i]);
+    return p;
 }
 
 /* (..., H / G, S, E) -> (..., H, S, E), each head G times. */
@@ -294,11 +309,7 @@ static taper_status sdpa_compose(taper_call *c, taper_scope *s) {
     taper_tensor *scores = tx_matmul(s, tx_mul(s, q, half), attention_turned(s, tx_mul(s, k, half)));
     if (scale < 0) scores = tx_neg(s, scores);
     if (m && m->dtype != TAPER_BOOL && scores && m->dtype != scores->dtype) m = tx_to(s, m, NULL, (taper_dtype)scores->dtype, false, false);
-    taper_tensor *bias = attention_bias(s, m, false, L, S, q);
-    if (bias) scores = tx_add(s, scores, bias, taper_int(1));
-    bias = attention_bias(s, NULL, c->args[5].i, L, S, q);
-    if (bias) scores = tx_add(s, scores, bias, taper_int(1));
-    taper_tensor *p = tx_softmax(s, scores, -1, TAPER_DTYPE_NONE);
+    taper_tensor *p = attention_softmax(s, scores, m, c->args[5].i, L, S);
     if (dropout > 0 && s->status == TAPER_OK) {
         const taper_op_row *row = taper_op_find("dropout");
         taper_tensor *dropped = NULL;

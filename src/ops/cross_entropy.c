@@ -175,6 +175,8 @@ static taper_status cross_entropy_backward_infer(taper_call *c) {
     const taper_tensor *x = c->args[1].t;
     taper_class_shape s;
     TAPER_TRY(taper__class_shape(&s, c, x, c->args[2].t, TAPER_ARG_T(c, 3)));
+    if (c->args[4].t->numel != s.positions || (c->args[4].t->dtype == TAPER_F64) != (x->dtype == TAPER_F64))
+        return TAPER_FAIL(TAPER_RUNTIME, "cross_entropy_backward: lse %s does not belong to the input %s", TAPER_TEXT(c->args[4].t), TAPER_TEXT(x));
     return taper__out(c, 0, (taper_dtype)x->dtype, x->ndim, x->shape);
 }
 static taper_status cross_entropy_backward_cpu(taper_call *c) {
@@ -227,7 +229,7 @@ const taper_op taper_op_cross_entropy_backward = {
     .contiguous = 0x3f,
     .upcast = true,
     /* lse is a function of the input, which the differences would hold still. */
-    .samples = (const taper_sample[]){{"[3], [3,4], [3]:i64<4, -, [3]:f32:nograd, []:f32:nograd, -100, none, 0.0", .no_grad_check = true}, {0}},
+    .samples = (const taper_sample[]){{"[3], [3,4], [3]:i64<4, -, [3]:nograd, []:nograd, -100, none, 0.0", .no_grad_check = true}, {0}},
 };
 
 /* Targets that are probabilities: an expression over log_softmax. */

@@ -102,7 +102,7 @@ static taper_status flatten_compose(taper_call *c, taper_scope *s) {
     int64_t shape[TAPER_MAX_DIMS], run = 1;
     TAPER_TRY(taper__wrap_dim(&a, c->args[1].i, self->ndim, "flatten"));
     TAPER_TRY(taper__wrap_dim(&b, c->args[2].i, self->ndim, "flatten"));
-    if (a > b) return TAPER_FAIL(TAPER_RUNTIME, "flatten() has invalid args: start_dim cannot come after end_dim");
+    if (a > b) return TAPER_FAIL(TAPER_RUNTIME, "flatten() has invalid args: start_dim cannot come after end_dim, got %d and %d for %s", a, b, TAPER_SHAPE(self));
     for (int d = 0; d < a; d++) shape[n++] = self->shape[d];
     for (int d = a; d <= b && d < self->ndim; d++) run *= self->shape[d];
     shape[n++] = run;
@@ -148,7 +148,7 @@ static taper_status movedim_compose(taper_call *c, taper_scope *s) {
         int from, to;
         TAPER_TRY(taper__wrap_dim(&from, c->args[1].is[k], n, "movedim"));
         TAPER_TRY(taper__wrap_dim(&to, c->args[2].is[k], n, "movedim"));
-        if ((used_from >> from & 1) || (used_to >> to & 1)) return TAPER_FAIL(TAPER_RUNTIME, "movedim: repeated dim in `source` or `destination`");
+        if ((used_from >> from & 1) || (used_to >> to & 1)) return TAPER_FAIL(TAPER_RUNTIME, "movedim: repeated dim in `source` or `destination` of %s: %d to %d", TAPER_SHAPE(self), from, to);
         used_from |= 1 << from;
         used_to |= 1 << to;
         order[to] = from;
@@ -181,7 +181,7 @@ static taper_status ravel_compose(taper_call *c, taper_scope *s) {
     if (self->numel == 0) all = 0;
     return as_other_compose(c, s, tx_reshape(s, self, &all, 1));
 }
-const taper_op taper_op_view_as = {.compose = view_as_compose, .samples = (const taper_sample[]){{"[2,3], [3,2]:nograd"}, {"[2,3], [5]:nograd", .error = "is invalid for input of size 6"}, {0}}};
+const taper_op taper_op_view_as = {.compose = view_as_compose, .samples = (const taper_sample[]){{"[2,3], [2,3]:nograd"}, {"[2,3], [5]:nograd", .error = "is invalid for input of size 6"}, {0}}};
 const taper_op taper_op_reshape_as = {.compose = reshape_as_compose, .samples = (const taper_sample[]){{"[2,3], [3,2]:nograd"}, {0}}};
 const taper_op taper_op_expand_as = {.compose = expand_as_compose, .samples = (const taper_sample[]){{"[1,3], [2,3]:nograd"}, {0}}};
 const taper_op taper_op_broadcast_to = {.compose = broadcast_to_compose, .samples = (const taper_sample[]){{"[1,3], (2,3)"}, {0}}};

@@ -129,7 +129,7 @@ const taper_op taper_op_scatter_add = {
     .kernels = scatter_add_kernels,
     .vjp = scatter_add_vjp,
     .saves = TAPER_SAVE_ARG(2),
-    .samples = (const taper_sample[]){{"[3,4], 1, [3,6]:i64<4, [3,6]"}, {"[3,4], 0, [2,4]:i64<3, [5,4]"}, {0}}};
+    .samples = (const taper_sample[]){{"[3,4], 1, [3,6]:i64<4, [3,6]"}, {"[3,4], 0, [2,4]:i64<3, [5,4]:nograd"}, {0}}};
 
 static taper_status one_hot_compose(taper_call *c, taper_scope *s) {
     taper_tensor *self = c->args[0].t;

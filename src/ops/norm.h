@@ -18,6 +18,13 @@ typedef struct taper_norm_loops {
 } taper_norm_loops;
 TAPER_SIMD_DECLARE(taper_norm_loops, taper__norm_loops);
 
+/* On the GPU, any floating dtype; mean NULL: rms; w and b may be NULL. */
+taper_status taper__layer_norm_cuda(taper_tensor *y, const taper_tensor *x, const taper_tensor *w, const taper_tensor *b, taper_tensor *mean,
+                                    taper_tensor *rstd, double eps);
+/* sums: dw and db are wanted; zero otherwise. */
+taper_status taper__layer_norm_backward_cuda(taper_tensor *dx, taper_tensor *dw, taper_tensor *db, const taper_tensor *g, const taper_tensor *x,
+                                             const taper_tensor *mean, const taper_tensor *rstd, const taper_tensor *w, bool sums);
+
 /* The gradient of a normalisation's backward pass dx = r (gw - m(gw) - xh m(gw xh)), gw = g w, xh = (x - mean) r, m the mean
  * over `dims` (rms: without m(gw); `fixed` statistics: dx = r gw), dw = sum g xh, db = sum g.
  * h, hw, hb: gradients of dx, dw and db (NULL: zero), hw and hb shaped to broadcast like w. Results not wanted: NULL. */

@@ -1,6 +1,9 @@
 /* Loops over broadcast operands of any stride and dtype: blocks of operands pass through L1 in one compute type. */
 #include "ops/op.h"
 
+/* Elements a thread is worth waking for. */
+enum { POINTWISE_GRAIN = 32768 };
+
 void taper__iter_init(taper_iter *it, taper_tensor *out, taper_tensor *const *in, int nin) {
     it->count = nin + 1;
     it->numel = out->numel;
@@ -64,53 +67,70 @@ typedef struct pointwise_job {
 
 static const taper_dtype pointwise_dtype[] = {TAPER_F32, TAPER_F64, TAPER_I64};
 
+/* Where an operand's elements are for one block: in place, or converted or repeated into its buffer. */
+static inline const void *pointwise_operand(const pointwise_job *job, int k, const char *p, int64_t stride, int64_t n, char *buffer,
+                                            const void **filled) {
+    taper_dtype dtype = job->it->dtype[k];
+    if (dtype == job->compute && (stride == 1 || n == 1)) return p;
+    if (stride == 0) {
+        if (*filled != p) taper__convert(buffer, job->compute, 1, p, dtype, 0, TAPER_BLOCK);
+        *filled = p;
+    } else {
+        taper__convert(buffer, job->compute, 1, p, dtype, stride, n);
+        *filled = NULL;
+    }
+    return buffer;
+}
+
+/* Rows of the innermost dim, cut into blocks. */
 static void pointwise_range(void *ctx, int64_t begin, int64_t end) {
     const pointwise_job *job = ctx;
     const taper_iter *it = job->it;
     _Alignas(64) char buffer[TAPER_ITER_OPERANDS][TAPER_BLOCK * 8];
     const void *filled[TAPER_ITER_OPERANDS] = {NULL}; /* the element a repeated operand's buffer holds */
+    const void *in[TAPER_ITER_OPERANDS] = {NULL};
     int last = it->ndim - 1;
-    int64_t index[TAPER_MAX_DIMS], rest = begin;
+    int64_t index[TAPER_MAX_DIMS], rest = begin, size[TAPER_ITER_OPERANDS], step[TAPER_ITER_OPERANDS];
+    char *at[TAPER_ITER_OPERANDS];
+    for (int k = 0; k < it->count; k++) {
+        size[k] = (int64_t)taper_dtype_size(it->dtype[k]);
+        step[k] = it->strides[k][last] * size[k];
+        at[k] = it->data[k];
+    }
     for (int d = last; d >= 0; d--) {
         index[d] = rest % it->shape[d];
         rest /= it->shape[d];
+        for (int k = 0; k < it->count; k++) at[k] += index[d] * it->strides[k][d] * size[k];
     }
+    bool direct = it->dtype[0] == job->result && it->strides[0][last] == 1;
     while (begin < end) {
         int64_t n = it->shape[last] - index[last];
         if (n > end - begin) n = end - begin;
         if (n > TAPER_BLOCK) n = TAPER_BLOCK;
-        const void *in[TAPER_ITER_OPERANDS];
-        void *out = NULL;
-        char *target = NULL;
-        for (int k = it->count - 1; k >= 0; k--) {
-            int64_t at = 0, stride = it->strides[k][last];
-            for (int d = 0; d <= last; d++) at += index[d] * it->strides[k][d];
-            char *p = (char *)it->data[k] + at * (int64_t)taper_dtype_size(it->dtype[k]);
-            if (k == 0) {
-                target = p;
-                out = it->dtype[0] == job->result && stride == 1 ? (void *)p : (void *)buffer[0];
-            } else if (it->dtype[k] == job->compute && (stride == 1 || n == 1)) {
-                in[k - 1] = p;
-            } else if (stride == 0) {
-                if (filled[k] != p) taper__convert(buffer[k], job->compute, 1, p, it->dtype[k], 0, TAPER_BLOCK);
-                filled[k] = p;
-                in[k - 1] = buffer[k];
-            } else {
-                taper__convert(buffer[k], job->compute, 1, p, it->dtype[k], stride, n);
-                filled[k] = NULL;
-                in[k - 1] = buffer[k];
-            }
-        }
-        job->fn(out, in, n, job->params);
-        if (out != target)
-            taper__convert(target, it->dtype[0], it->strides[0][last], buffer[0], job->result, 1, n);
+        for (int k = 1; k < it->count; k++)
+            in[k - 1] = pointwise_operand(job, k, at[k], it->strides[k][last], n, buffer[k], &filled[k]);
+        job->fn(direct ? (void *)at[0] : (void *)buffer[0], in, n, job->params);
+        if (!direct) taper__convert(at[0], it->dtype[0], it->strides[0][last], buffer[0], job->result, 1, n);
         begin += n;
         index[last] += n;
+        for (int k = 0; k < it->count; k++) at[k] += n * step[k];
         for (int d = last; d > 0 && index[d] == it->shape[d]; d--) {
             index[d] = 0;
             index[d - 1]++;
+            for (int k = 0; k < it->count; k++)
+                at[k] += (it->strides[k][d - 1] - it->shape[d] * it->strides[k][d]) * size[k];
         }
     }
+}
+
+/* Everything flat and in the compute type: one stretch of the loop. */
+static void pointwise_stretch(void *ctx, int64_t begin, int64_t end) {
+    const pointwise_job *job = ctx;
+    const taper_iter *it = job->it;
+    const void *in[TAPER_ITER_OPERANDS] = {NULL};
+    int64_t size = (int64_t)taper_dtype_size(job->compute);
+    for (int k = 1; k < it->count; k++) in[k - 1] = (const char *)it->data[k] + begin * size;
+    job->fn((char *)it->data[0] + begin * (int64_t)taper_dtype_size(job->result), in, end - begin, job->params);
 }
 
 taper_status taper__pointwise_run(taper_iter *it, taper_compute compute, bool predicate, taper_block_fn fn,
@@ -118,18 +138,8 @@ taper_status taper__pointwise_run(taper_iter *it, taper_compute compute, bool pr
     if (it->numel == 0) return TAPER_OK;
     taper_dtype dtype = pointwise_dtype[compute];
     pointwise_job job = {it, dtype, predicate ? TAPER_BOOL : dtype, fn, params};
-    if (it->numel <= TAPER_BLOCK && it->ndim == 1) { /* small and flat: straight to the loop when nothing needs converting */
-        const void *in[TAPER_ITER_OPERANDS];
-        bool direct = it->dtype[0] == job.result && (it->strides[0][0] == 1 || it->numel == 1);
-        for (int k = 1; k < it->count; k++) {
-            direct = direct && it->dtype[k] == dtype && (it->strides[k][0] == 1 || it->numel == 1);
-            in[k - 1] = it->data[k];
-        }
-        if (direct) {
-            fn(it->data[0], in, it->numel, params);
-            return TAPER_OK;
-        }
-    }
-    taper__parallel_for(it->numel, 32768, pointwise_range, &job);
+    bool flat = it->ndim == 1 && it->dtype[0] == job.result && (it->strides[0][0] == 1 || it->numel == 1);
+    for (int k = 1; k < it->count; k++) flat = flat && it->dtype[k] == dtype && (it->strides[k][0] == 1 || it->numel == 1);
+    taper__parallel_for(it->numel, POINTWISE_GRAIN, flat ? pointwise_stretch : pointwise_range, &job);
     return TAPER_OK;
 }

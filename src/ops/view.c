@@ -25,6 +25,25 @@ static taper_status as_strided_infer(taper_call *c) {
     return taper__out_view(c, 0, self, size->count, size->is, stride->is, offset);
 }
 
+/* Dims to step through one by one, so that the others address no element twice. */
+static uint32_t view_repeating(int ndim, const int64_t *shape, const int64_t *strides) {
+    uint32_t repeating = 0, left = 0;
+    int64_t reach = 0; /* of the dims taken so far */
+    for (int d = 0; d < ndim; d++)
+        if (shape[d] > 1) left |= 1u << d;
+    while (left) {
+        int least = -1;
+        for (int d = 0; d < ndim; d++)
+            if ((left >> d & 1) && (least < 0 || strides[d] < strides[least])) least = d;
+        left &= ~(1u << least);
+        if (strides[least] > reach)
+            reach += (shape[least] - 1) * strides[least];
+        else
+            repeating |= 1u << least;
+    }
+    return repeating;
+}
+
 /* Scatter-add of the gradient into the storage geometry of self. Elements seen twice collect both gradients. */
 static taper_status as_strided_vjp(taper_vjp *v) {
     taper_scope *s = v->scope;
@@ -38,7 +57,7 @@ static taper_status as_strided_vjp(taper_vjp *v) {
     if (!flat) return s->status;
     taper_tensor *window = tx_as_strided(s, flat, v->args[1].is, v->args[1].count, v->args[2].is, v->args[2].count, &offset);
     if (!window) return s->status;
-    if (taper__has_internal_overlap(window)) { /* add one repetition after the other, in order */
+    if (view_repeating(window->ndim, window->shape, window->strides)) { /* add one repetition after the other, in order */
         TAPER_TRY(taper__add_overlapping(s, window, v->grad[0]));
     } else {
         tx_copy_(s, window, v->grad[0], false);
@@ -48,7 +67,7 @@ static taper_status as_strided_vjp(taper_vjp *v) {
 }
 
 taper_status taper__add_overlapping(taper_scope *s, taper_tensor *window, taper_tensor *grad) {
-    /* Sum over the dims that repeat (stride 0); what is left addresses each element once. */
+    /* Sum over the dims that repeat (stride 0); other dims that meet elements again are stepped through. */
     int64_t dims[TAPER_MAX_DIMS], shape[TAPER_MAX_DIMS];
     int n = 0;
     for (int d = 0; d < window->ndim; d++) {
@@ -58,8 +77,26 @@ taper_status taper__add_overlapping(taper_scope *s, taper_tensor *window, taper_
             shape[d] = 1;
         }
     }
-    taper_tensor *once = tx_as_strided(s, window, shape, window->ndim, window->strides, window->ndim, &window->offset);
-    tx_copy_(s, once, tx_sum(s, grad, dims, n, true, TAPER_DTYPE_NONE), false);
+    uint32_t steps = view_repeating(window->ndim, shape, window->strides);
+    taper_tensor *sum = n ? tx_sum(s, grad, dims, n, true, TAPER_DTYPE_NONE) : tx_contiguous(s, grad);
+    int64_t index[TAPER_MAX_DIMS] = {0}, part[TAPER_MAX_DIMS];
+    for (int d = 0; d < window->ndim; d++) part[d] = steps >> d & 1 ? 1 : shape[d];
+    for (int d = 0; sum && d >= 0;) {
+        int64_t to = window->offset, from = sum->offset;
+        for (int k = 0; k < window->ndim; k++) {
+            to += index[k] * window->strides[k];
+            from += index[k] * sum->strides[k];
+        }
+        taper_tensor *once = tx_as_strided(s, window, part, window->ndim, window->strides, window->ndim, &to);
+        taper_tensor *piece = steps ? tx_as_strided(s, sum, part, window->ndim, sum->strides, window->ndim, &from) : sum;
+        if (s->status == TAPER_OK) s->status = taper_add_(once, piece, taper_int(1));
+        if (s->status != TAPER_OK) break;
+        for (d = window->ndim - 1; d >= 0; d--) {
+            if (!(steps >> d & 1)) continue;
+            if (++index[d] < shape[d]) break;
+            index[d] = 0;
+        }
+    }
     return s->status;
 }
 

@@ -80,6 +80,24 @@ static void elements(taper_dtype dtype) {
         check("gelu", dtype, &s, tx_gelu(&s, x, "none"), tx_gelu(&s, gx, "none"), most);
         check("softmax_rows", dtype, &s, tx_softmax(&s, x, 1, TAPER_DTYPE_NONE), tx_softmax(&s, gx, 1, TAPER_DTYPE_NONE), most);
         check("log_softmax_columns", dtype, &s, tx_log_softmax(&s, c, 1, TAPER_DTYPE_NONE), tx_log_softmax(&s, gc, 1, TAPER_DTYPE_NONE), most);
+        int64_t length[1] = {1003}, ids[1] = {500};
+        taper_tensor *d[3] = {NULL}, *e[3] = {NULL}, *gate = tx_add(&s, x, r, taper_int(1)), *ggate = on_gpu(&s, gate);
+        if (s.status == TAPER_OK) s.status = taper_native_layer_norm(d, x, length, 1, r, r, 1e-5);
+        if (s.status == TAPER_OK) s.status = taper_native_layer_norm(e, gx, length, 1, gr, gr, 1e-5);
+        for (int k = 0; k < 3; k++) taper_scope_own(&s, d[k]), taper_scope_own(&s, e[k]);
+        taper_tensor *mean = d[1], *rstd = d[2], *gmean = e[1], *grstd = e[2];
+        check("layer_norm", dtype, &s, d[0], e[0], most);
+        check("layer_norm_rstd", dtype, &s, d[2], e[2], 1e-5);
+        if (s.status == TAPER_OK) s.status = taper_layer_norm_backward(d, gate, x, length, 1, mean, rstd, r, true);
+        if (s.status == TAPER_OK) s.status = taper_layer_norm_backward(e, ggate, gx, length, 1, gmean, grstd, gr, true);
+        for (int k = 0; k < 3; k++) taper_scope_own(&s, d[k]), taper_scope_own(&s, e[k]);
+        check("layer_norm_backward", dtype, &s, d[0], e[0], most);
+        check("layer_norm_weight", dtype, &s, d[1], e[1], most);
+        check("layer_norm_bias", dtype, &s, d[2], e[2], most);
+        taper_tensor *i = tx_abs(&s, random_tensor(&s, TAPER_I64, 1, ids)), *gi = on_gpu(&s, i), *rows = tx_embedding(&s, x, i, -1, false, false);
+        check("embedding", dtype, &s, rows, tx_embedding(&s, gx, gi, -1, false, false), 0);
+        check("embedding_backward", dtype, &s, tx_embedding_dense_backward(&s, rows, i, 777, 2, false),
+              tx_embedding_dense_backward(&s, on_gpu(&s, rows), gi, 777, 2, false), most);
     }
     taper_scope_end(&s);
 }

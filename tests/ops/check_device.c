@@ -134,7 +134,7 @@ void check_cuda(const test_case *c) {
 
 void check_autocast(const test_case *c) {
     if (c->row->autocast != TAPER_AUTOCAST_LOWP && c->row->autocast != TAPER_AUTOCAST_FP32) return;
-    if (!c->runs_in_dtypes) return;
+    if (!c->runs_in_dtypes || c->row->op->compose) return; /* a composite: its parts decide */
     for (int i = 0; i < c->ntensors; i++)
         if (c->tensors[i].dtype == TAPER_F64) return; /* float64 stays as it is */
     if (!begin(c, "bf16", "cpu", "autocast")) return;

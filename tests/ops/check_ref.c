@@ -150,7 +150,7 @@ void check_ref(const test_case *c) {
 
 /* Words about shapes come with the shapes, words about dtypes with the dtype. */
 static bool error_is_concrete(const char *message) {
-    static const char *const about_shape[] = {"size", "shape", "dimension", "dim "}, *const about_dtype[] = {"dtype", "scalar type", "Tensor of type"};
+    static const char *const about_shape[] = {"size", "shape", "dimension"}, *const about_dtype[] = {"dtype", "scalar type", "Tensor of type"};
     for (int i = 0; i < TAPER_COUNT(about_shape); i++)
         if (strstr(message, about_shape[i])) return strpbrk(message, "0123456789") != NULL;
     bool dtypes = false;

@@ -11,7 +11,12 @@ bool spec_wants_grad(const test_case *c, const tensor_spec *t, taper_dtype run) 
 }
 
 bool spec_is_written(const test_case *c, int tensor) {
-    return c->row->op->mutates && c->args[0].value.kind == TAPER_ARG_TENSOR && c->args[0].first == tensor;
+    for (int k = 0; k < c->nargs; k++) {
+        const arg_spec *a = &c->args[k];
+        bool inside = tensor >= a->first && tensor < a->first + a->count;
+        if (inside && (c->schema->args[k].written || (k == 0 && c->row->op->mutates))) return true;
+    }
+    return false;
 }
 
 static void dtype_store(void *p, taper_dtype dtype, taper_dtype rounded, double v) {

@@ -253,7 +253,8 @@ static bool sample_value(reader *r, arg_spec *a, const taper_schema_arg *want) {
     }
     if (*r->p == '{') return sample_tensor_list(r, a);
     if (*r->p == '(') return sample_ints(r, a);
-    if ((*r->p == '-' && !digit) || sample_word(r, "none")) {
+    /* The word none is a value of a str argument: reduction=none. */
+    if ((*r->p == '-' && !digit) || (want->kind != TAPER_ARG_STRING && sample_word(r, "none"))) {
         if (*r->p == '-') r->p++;
         a->value.kind = TAPER_ARG_NONE;
         return true;

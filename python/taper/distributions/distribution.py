@@ -195,10 +195,10 @@ class Bernoulli(Distribution):
         return _ops.bernoulli(self.probs.detach().expand(self._extended_shape(sample_shape)))
 
     def log_prob(self, value):
-        return -_ops.binary_cross_entropy_with_logits(*_broadcast(self.logits, value), None, None, 0)
+        return -_ops.binary_cross_entropy_with_logits(*_broadcast(self.logits, value), reduction="none")
 
     def entropy(self):
-        return _ops.binary_cross_entropy_with_logits(self.logits, self.probs, None, None, 0)
+        return _ops.binary_cross_entropy_with_logits(self.logits, self.probs, reduction="none")
 
 
 class Uniform(Distribution):
