@@ -38,6 +38,8 @@ all: $(BUILD)/libtaper.so $(BUILD)/libtaper.a $(BUILD)/taper
 include scripts/cuda.mk
 include scripts/python.mk
 include scripts/test.mk
+include scripts/demo.mk
+include scripts/examples.mk
 
 $(BUILD)/libtaper.so: $(OBJ) $(CUDA_OBJ)
 	$(CC) -shared -Wl,-soname,libtaper.so.$(SOVERSION) -Wl,-z,defs $(LDFLAGS) -o $@ $^ $(LIBS)

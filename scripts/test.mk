@@ -15,3 +15,18 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/libtaper.a
 	$(CC) $(LDFLAGS) -pthread -o $@ $^ $(LIBS)
 
 -include $(OPS_OBJ:.o=.d) $(UNIT_SRC:%.c=$(BUILD)/obj/%.d) $(FUZZ_SRC:%.c=$(BUILD)/obj/%.d)
+
+# Unit tests that stand alone; those that need a GPU say "skipped" without one.
+test-unit: $(UNIT)
+	@set -e; for t in $(UNIT); do echo "== $$t"; $$t > $$t.log 2>&1 || { grep -v '^ok' $$t.log | tail -n 40; exit 1; }; grep -c '^ok' $$t.log || true; done
+
+test-ops: $(BUILD)/test-ops
+	$(BUILD)/test-ops
+
+test:
+	sh scripts/setup.sh
+	$(MAKE) all
+	$(MAKE) test-unit test-ops
+	$(MAKE) test-python
+
+.PHONY: test test-unit test-ops

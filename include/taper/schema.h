@@ -1,8 +1,8 @@
 /* The schema of an operator row taken apart: what a frontend needs to bind arguments by position and by name.
  *
  * Grammar, torch's: "max.dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)". Types: Tensor, int,
- * float, bool, Scalar, ScalarType, Device, str, Generator, MemoryFormat (a str: "channels_last"); `?` after one makes it optional, `[]` or `[2]` a list, `(a!)` says
- * that the tensor is written. `*` makes the arguments after it keyword-only.
+ * float, bool, Scalar, ScalarType, Device, str, Generator, MemoryFormat (a str: "channels_last"); `?` after one makes it
+ * optional, `[]` or `[2]` a list, `(a!)` says that the tensor is written. `*` makes the arguments after it keyword-only.
  */
 #ifndef TAPER_SCHEMA_H
 #define TAPER_SCHEMA_H

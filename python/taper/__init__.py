@@ -67,7 +67,7 @@ for _module, _words in {
     ".tensortypes": "finfo iinfo FloatTensor DoubleTensor HalfTensor BFloat16Tensor LongTensor IntTensor ShortTensor CharTensor "
     "ByteTensor BoolTensor",
     ".composites": "meshgrid broadcast_tensors broadcast_shapes atleast_1d atleast_2d atleast_3d cartesian_prod block_diag "
-    "tensordot unravel_index chain_matmul",
+    "tensordot unravel_index chain_matmul equal allclose",
 }.items():
     for _name in _words.split():
         if _name not in _names:

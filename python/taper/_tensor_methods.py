@@ -159,13 +159,48 @@ def split(self, split_size, dim=0):
     return _ops.split_with_sizes(self, list(split_size), dim)
 
 
+def equal(self, other):
+    from .composites import equal
+
+    return equal(self, other)
+
+
+def allclose(self, other, rtol=1e-05, atol=1e-08, equal_nan=False):
+    from .composites import allclose
+
+    return allclose(self, other, rtol, atol, equal_nan)
+
+
+def amp_unscale_(grads, found_inf, inv_scale):
+    """Gradients times inv_scale; found_inf becomes 1 when one of them is not finite."""
+    for g in grads:
+        g.mul_(inv_scale.to(g.dtype))
+        if g.isfinite().logical_not().sum().item():
+            found_inf.fill_(1.0)
+
+
+def amp_update_scale_(scale, growth_tracker, found_inf, growth_factor, backoff_factor, growth_interval):
+    """The scale shrinks after an overflow and grows after growth_interval steps without one."""
+    if found_inf.item():
+        scale.mul_(backoff_factor)
+        growth_tracker.fill_(0)
+        return scale
+    successes = growth_tracker.item() + 1
+    if successes == growth_interval:
+        scale.mul_(growth_factor)
+        successes = 0
+    growth_tracker.fill_(successes)
+    return scale
+
+
 def install():
+    _C.amp_unscale_, _C.amp_update_scale_ = amp_unscale_, amp_update_scale_
     add = _C.add_tensor_method
     for kind, name in _NAMES.items():
         short = {"BFloat16": "bfloat16"}.get(kind, kind.lower())
         add(short, _cast(getattr(_C, name)))
     for f in (to, cuda, cpu, type_as, new_full, new_tensor, new, __array__, __array_wrap__, __dlpack_device__, pin_memory, is_pinned, apply_,
-              get_device, __reversed__, storage, untyped_storage):
+              get_device, __reversed__, storage, untyped_storage, equal, allclose):
         add(f.__name__, f)
     add("type", type_)
     for name in ("zeros", "ones", "empty"):

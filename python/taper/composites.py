@@ -126,3 +126,13 @@ def chain_matmul(*matrices):
     for m in matrices[1:]:
         result = result @ m
     return result
+
+
+def equal(a, b):
+    """True when shapes and all elements are equal."""
+    return a.shape == b.shape and bool((a != b).sum().item() == 0)
+
+
+def allclose(a, b, rtol=1e-05, atol=1e-08, equal_nan=False):
+    return bool((_ops.isclose(a, b, rtol=rtol, atol=atol, equal_nan=equal_nan).logical_not()).sum().item() == 0)
+

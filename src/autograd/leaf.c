@@ -32,7 +32,13 @@ taper_status taper_set_grad(taper_tensor *t, taper_tensor *grad) {
             return TAPER_FAIL(TAPER_RUNTIME, "attempting to assign a gradient of size '%s' to a tensor of size '%s'. Please ensure that the gradient "
                                              "and the tensor are the same size", TAPER_SHAPE(grad), TAPER_SHAPE(t));
         if (grad->dtype != t->dtype)
-            return TAPER_FAIL(TAPER_RUNTIME, "assigned grad has data of a different type: %s for %s", TAPER_TEXT(grad), TAPER_TEXT(t));
+            return TAPER_FAIL(TAPER_RUNTIME, "attempting to assign a gradient with dtype '%s' to a tensor with dtype '%s'. Please ensure that the "
+                                             "gradient and the tensor have the same dtype",
+                              taper_dtype_name((taper_dtype)grad->dtype), taper_dtype_name((taper_dtype)t->dtype));
+        if (!taper_device_equal(grad->device, t->device))
+            return TAPER_FAIL(TAPER_RUNTIME, "attempting to assign a gradient with device type '%s' to a tensor with device type '%s'. Please ensure "
+                                             "that the gradient and the tensor are on the same device",
+                              taper__device_text(grad->device).s, taper__device_text(t->device).s);
     }
     taper_autograd *a;
     TAPER_TRY(taper__autograd_of(&a, t));

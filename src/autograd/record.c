@@ -268,7 +268,12 @@ static taper_status op_node_apply(taper_node *n, taper_tensor *const *grads, tap
     TAPER_TRY_GOTO(op->vjp(&v));
     TAPER_TRY_GOTO(scope.status);
     for (int k = 0; k < o->nargs; k++)
-        if (o->args[k].kind == TAPER_ARG_TENSOR && v.need[k]) dgrads[o->args[k].i] = taper_tensor_retain(v.d[k]);
+        if (o->args[k].kind == TAPER_ARG_TENSOR && v.need[k]) {
+            taper_tensor *d = v.d[k]; /* a gradient has the dtype of what it is of, whatever it was computed in */
+            if (d && v.args[k].t && d->dtype != v.args[k].t->dtype) d = tx_to(&scope, d, NULL, (taper_dtype)v.args[k].t->dtype, false, false);
+            TAPER_TRY_GOTO(scope.status);
+            dgrads[o->args[k].i] = taper_tensor_retain(d);
+        }
     for (int j = 0; j < o->nlist; j++)
         if (need_list[j]) dgrads[o->args[o->list_arg].i + j] = taper_tensor_retain(dd[j]);
 out:

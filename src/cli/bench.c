@@ -6,6 +6,7 @@
 #include <taper/ops.h>
 #include <taper/optim.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 
@@ -106,9 +107,9 @@ static taper_status bench_overhead(bench *b) {
     b->b = bench_random(b, 1, 1);
     if (b->s.status != TAPER_OK) return b->s.status;
     taper_status status = bench_median(b, bench_adds, 3, 7, &t);
-    if (status == TAPER_OK) bench_emit(b, "overhead", "add", "per_op", t / 2000 * 1e6, "us");
+    if (status == TAPER_OK) bench_emit(b, "overhead", "c/add", "per_op", t / 2000 * 1e6, "us");
     if (status == TAPER_OK) status = bench_median(b, bench_adds_in_place, 3, 7, &t);
-    if (status == TAPER_OK) bench_emit(b, "overhead", "add_", "per_op", t / 2000 * 1e6, "us");
+    if (status == TAPER_OK) bench_emit(b, "overhead", "c/add_", "per_op", t / 2000 * 1e6, "us");
     return status;
 }
 
@@ -124,13 +125,15 @@ static taper_status bench_softmax(bench *b) {
 }
 static taper_status bench_norm(bench *b) {
     taper_scope s = TAPER_SCOPE;
-    tx_layer_norm(&s, b->a, &(int64_t){4096}, 1, NULL, NULL, 1e-5);
+    tx_layer_norm(&s, b->a, &(int64_t){4096}, 1, b->b, b->c, 1e-5);
     return taper_scope_end(&s);
 }
 static taper_status bench_pointwise(bench *b) {
     const struct { const char *name; bench_step step; } rows[] = {
         {"copy/eager", bench_clone}, {"softmax/eager", bench_softmax}, {"layer_norm/eager", bench_norm}};
     b->a = bench_random(b, 4096, 4096);
+    b->b = tx_full(&b->s, &(int64_t){4096}, 1, taper_float(1), TAPER_F32, &b->device);
+    b->c = tx_full(&b->s, &(int64_t){4096}, 1, taper_float(0), TAPER_F32, &b->device);
     for (int i = 0; i < 3 && b->s.status == TAPER_OK; i++) {
         double t = 0;
         b->s.status = bench_median(b, rows[i].step, 3, 11, &t);
@@ -168,7 +171,7 @@ static taper_status bench_gpt2(bench *b) {
     taper_adamw_options options = TAPER_ADAMW_OPTIONS;
     if (b->s.status == TAPER_OK) b->s.status = taper_adamw_new(&b->optimizer, &b->params, options);
     if (b->s.status == TAPER_OK) b->s.status = bench_median(b, bench_gpt_step, 3, b->quick ? 5 : 12, &t);
-    if (b->s.status == TAPER_OK) bench_emit(b, "gpt2", "eager", "throughput", 8 * 128 / t, "tokens/s");
+    if (b->s.status == TAPER_OK) bench_emit(b, "gpt2", b->device.type == TAPER_CPU ? "eager" : "eager/gpt-cpu", "throughput", 8 * 128 / t, "tokens/s");
     return b->s.status;
 }
 
@@ -190,8 +193,76 @@ static taper_status bench_adamw(bench *b) {
     return b->s.status;
 }
 
+/* A new process of this tool, to its first line. */
 static taper_status bench_child(bench *b) {
-    char command[4200];
-    snprintf(command, sizeof command, "/proc/%d/exe version > /dev/null", (int)b->params.count);
+    (void)b;
+    char exe[4096], command[4160];
+    ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+    if (n <= 0) return taper_fail(TAPER_OS, __FILE__, __LINE__, "bench: /proc/self/exe cannot be read");
+    exe[n] = 0;
+    snprintf(command, sizeof command, "'%s' version > /dev/null", exe);
     return system(command) ? taper_fail(TAPER_OS, __FILE__, __LINE__, "bench: cannot start %s", command) : TAPER_OK;
+}
+static taper_status bench_startup(bench *b) {
+    double t = 0;
+    taper_status status = bench_median(b, bench_child, 1, 5, &t);
+    if (status == TAPER_OK) bench_emit(b, "startup", "tool", "wall", t * 1e3, "ms");
+    return status;
+}
+
+/* 784-128-10, batch 64, cross-entropy, SGD. */
+static taper_status bench_mlp_step(bench *b) {
+    taper_scope s = TAPER_SCOPE;
+    taper_tensor *h = tx_relu(&s, taper_nn_linear_forward(&s, &b->l1, b->a));
+    taper_tensor *loss = tx_cross_entropy(&s, taper_nn_linear_forward(&s, &b->l2, h), b->b, NULL, -100, "mean", 0);
+    return bench_learn(b, &s, loss);
+}
+static taper_status bench_mlp(bench *b) {
+    double t = 0;
+    b->a = bench_random(b, 64, 784);
+    b->b = bench_classes(b, 64, 0, 10);
+    if (b->s.status == TAPER_OK) b->s.status = taper_nn_linear_init(&b->l1, &b->params, "0", 784, 128, true, b->device);
+    if (b->s.status == TAPER_OK) b->s.status = taper_nn_linear_init(&b->l2, &b->params, "2", 128, 10, true, b->device);
+    taper_sgd_options options = TAPER_SGD_OPTIONS;
+    options.lr = 1e-2;
+    if (b->s.status == TAPER_OK) b->s.status = taper_sgd_new(&b->optimizer, &b->params, options);
+    if (b->s.status == TAPER_OK) b->s.status = bench_median(b, bench_mlp_step, 20, 50, &t);
+    if (b->s.status == TAPER_OK) bench_emit(b, "mlp", "eager", "step", t * 1e6, "us");
+    return b->s.status;
+}
+
+static const struct { const char *name; bench_step run; } workloads[] = {
+    {"startup", bench_startup}, {"gemm", bench_gemm}, {"overhead", bench_overhead}, {"mlp", bench_mlp},
+    {"gpt2", bench_gpt2}, {"pointwise", bench_pointwise}, {"adamw", bench_adamw}};
+enum { WORKLOADS = sizeof workloads / sizeof *workloads };
+
+int cli_bench(int argc, char **argv) {
+    taper_device device = taper_cpu();
+    bool quick = false;
+    int chosen[WORKLOADS], count = 0, rc = 0;
+    for (int i = 1; i < argc; i++) {
+        const char *value;
+        int w = 0;
+        if (!strcmp(argv[i], "--quick")) {
+            quick = true;
+            continue;
+        }
+        if (!strcmp(argv[i], "--device")) {
+            if (!(value = cli_value(argc, argv, &i))) return 2;
+            if (taper_device_parse(&device, value) != TAPER_OK) return cli_failed("bench");
+            continue;
+        }
+        while (w < WORKLOADS && strcmp(workloads[w].name, argv[i])) w++;
+        if (w == WORKLOADS || count == WORKLOADS) return cli_usage("bench", "unknown workload or option", argv[i]);
+        chosen[count++] = w;
+    }
+    if (!count) return cli_usage("bench", "needs a workload", NULL);
+    for (int i = 0; i < count; i++) {
+        bench b = {.device = device, .quick = quick, .s = TAPER_SCOPE, .params = TAPER_PARAMS};
+        if (workloads[chosen[i]].run(&b) != TAPER_OK) rc = cli_failed("bench");
+        taper_optimizer_release(b.optimizer);
+        taper_params_release(&b.params);
+        taper_scope_end(&b.s);
+    }
+    return rc;
 }

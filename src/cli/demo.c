@@ -10,6 +10,7 @@
 #include <taper/optim.h>
 #include <taper/threads.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 
@@ -76,7 +77,7 @@ static taper_status demo_evaluate(demo *d, double *loss) {
     return status;
 }
 
-/* Bits apart from the text's own byte frequencies a model must learn something: its entropy in nats. */
+/* What byte frequencies alone reach on the held-out tail, in nats: a model that knows only them has learned nothing. */
 static double demo_unigram(const demo *d) {
     double counts[256] = {0}, h = 0;
     for (size_t i = 0; i < d->train; i++) counts[d->text.bytes[i]]++;
@@ -144,7 +145,7 @@ static taper_status demo_train(demo *d, double seconds, double unigram) {
     taper_adamw_options options = TAPER_ADAMW_OPTIONS;
     taper_status status = taper_adamw_new(&o, &d->params, options);
     double points[POINTS] = {0}, smooth = 0, begin = demo_seconds(), used = 0;
-    int step = 0, drawn = 0;
+    int step = 0, drawn = 0, shown = 0;
     while (status == TAPER_OK && used < seconds) {
         double part = used / seconds, loss = 0;
         taper_optimizer_set_lr(o, 3e-3 * (step < 20 ? (step + 1) / 20.0 : 0.05 + 0.95 * 0.5 * (1 + cos(3.14159265358979 * part))));
@@ -153,7 +154,9 @@ static taper_status demo_train(demo *d, double seconds, double unigram) {
         used = demo_seconds() - begin;
         int now = (int)(used / seconds * POINTS);
         while (drawn < now && drawn < POINTS) points[drawn++] = smooth;
-        printf("\r[%-20.*s] step %d  loss %.3f  %.0f tokens/s ", now / 3 < 20 ? now / 3 : 20, "====================", step, smooth,
+        if (step > 1 && !isatty(1) && now == shown) continue; /* one line for each point where nobody sees it move */
+        shown = now;
+        printf("%s[%-20.*s] step %d  loss %.3f  %.0f tokens/s ", isatty(1) ? "\r" : step > 1 ? "\n" : "", now / 3 < 20 ? now / 3 : 20, "====================", step, smooth,
                step * (double)(BATCH * CONTEXT) / used);
         fflush(stdout);
     }

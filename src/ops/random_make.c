@@ -31,7 +31,7 @@ static taper_status randn_like_compose(taper_call *c, taper_scope *s) {
 static taper_status randint_make(taper_call *c, taper_scope *s, int64_t low, int64_t high, int at) {
     taper_tensor *t = tx_empty(s, c->args[at].is, c->args[at].count, make_dtype(c, at + 2, TAPER_I64), make_device(c, at + 3));
     if (low >= high) return TAPER_FAIL(TAPER_RUNTIME, "random_ expects 'from' to be less than 'to', but got from=%lld >= to=%lld", (long long)low, (long long)high);
-    if (!make_meta(t)) tx_random_from_(s, t, low, high, make_generator(c, at + 1));
+    if (!make_meta(t)) tx_random__from(s, t, low, high, make_generator(c, at + 1));
     return make_give(c, s, t);
 }
 static taper_status randint_compose(taper_call *c, taper_scope *s) { return randint_make(c, s, 0, c->args[0].i, 1); }

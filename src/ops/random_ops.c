@@ -64,7 +64,7 @@ static taper_status normal_infer(taper_call *c) {
     if (!(c->args[2].f >= 0)) return TAPER_FAIL(TAPER_RUNTIME, "normal expects std >= 0.0, but found std %g", c->args[2].f);
     return random_float_infer(c);
 }
-RANDOM_OP(normal_, normal_infer, {"[20]:nograd", .unspecified = true}, {"[2]:nograd, 0.0, -1.0", .error = "found std -1"});
+RANDOM_OP(normal_, normal_infer, {"[10]:nograd", .unspecified = true}, {"[2]:nograd, 0.0, -1.0", .error = "found std -1"});
 
 static void exponential_draw(const taper_call *c, taper_generator *g, taper_dtype d, void *p, int64_t n) { taper__random_exponential(g, d, p, n, c->args[1].f); }
 static taper_status exponential_infer(taper_call *c) {
@@ -86,7 +86,7 @@ static void random_draw(const taper_call *c, taper_generator *g, taper_dtype d, 
 }
 RANDOM_OP(random_, random_infer, {"[4]:i64", .unspecified = true});
 
-static void random_from_draw(const taper_call *c, taper_generator *g, taper_dtype d, void *p, int64_t n) {
+static void random__fromdraw(const taper_call *c, taper_generator *g, taper_dtype d, void *p, int64_t n) {
     taper__random_int(g, d, p, n, c->args[1].i, (uint64_t)c->args[2].i - (uint64_t)c->args[1].i);
 }
 static taper_status random_from_infer(taper_call *c) {
@@ -94,14 +94,14 @@ static taper_status random_from_infer(taper_call *c) {
         return TAPER_FAIL(TAPER_RUNTIME, "random_ expects 'from' to be less than 'to', but got from=%lld >= to=%lld", (long long)c->args[1].i, (long long)c->args[2].i);
     return random_infer(c);
 }
-RANDOM_OP(random_from_, random_from_infer, {"[4]:i64, 2, 9", .unspecified = true}, {"[4]:i64, 9, 2", .error = "from=9 >= to=2"});
+RANDOM_OP(random__from, random_from_infer, {"[4]:i64, 2, 9", .unspecified = true}, {"[4]:i64, 9, 2", .error = "from=9 >= to=2"});
 
-static void random_to_draw(const taper_call *c, taper_generator *g, taper_dtype d, void *p, int64_t n) { taper__random_int(g, d, p, n, 0, (uint64_t)c->args[1].i); }
+static void random__todraw(const taper_call *c, taper_generator *g, taper_dtype d, void *p, int64_t n) { taper__random_int(g, d, p, n, 0, (uint64_t)c->args[1].i); }
 static taper_status random_to_infer(taper_call *c) {
     if (c->args[1].i <= 0) return TAPER_FAIL(TAPER_RUNTIME, "random_ expects 'from' to be less than 'to', but got from=0 >= to=%lld", (long long)c->args[1].i);
     return random_infer(c);
 }
-RANDOM_OP(random_to_, random_to_infer, {"[4]:i64, 9", .unspecified = true}, {"[4]:i64, 0", .error = "to=0"});
+RANDOM_OP(random__to, random_to_infer, {"[4]:i64, 9", .unspecified = true}, {"[4]:i64, 0", .error = "to=0"});
 
 static taper_status bernoulli_each_infer(taper_call *c) {
     TAPER_TRY(taper__need_float(c->args[0].t, "bernoulli"));

@@ -1,4 +1,7 @@
 /* Reductions of double, folded in double between blocks. */
+#include "ops/pointwise_functions.h"
+#include "ops/reduce_loops.h"
+
 #define real double
 #define wide double
 #define LOW -INFINITY
@@ -6,6 +9,8 @@
 #define RD_ABS(x) f64_fabs(x)
 #define RD_POW(x, y) f64_pow(x, y)
 #define RD_EXP(x) f64_exp(x)
+#define RD_NAN(x) ((x) != (x))
+
 #include "ops/reduce_block.h"
 
 const taper_reduce_loops TAPER_SIMD(taper__reduce_f64) = {

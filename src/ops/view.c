@@ -68,7 +68,7 @@ static taper_status as_strided_vjp(taper_vjp *v) {
 
 taper_status taper__add_overlapping(taper_scope *s, taper_tensor *window, taper_tensor *grad) {
     /* Sum over the dims that repeat (stride 0); other dims that meet elements again are stepped through. */
-    int64_t dims[TAPER_MAX_DIMS], shape[TAPER_MAX_DIMS];
+    int64_t dims[TAPER_MAX_DIMS], shape[TAPER_MAX_DIMS] = {0};
     int n = 0;
     for (int d = 0; d < window->ndim; d++) {
         shape[d] = window->shape[d];

@@ -84,11 +84,17 @@ taper_status taper_tensor_wrap(taper_tensor **out, void *data, size_t bytes, tap
                                void *ctx) {
     int64_t n;
     TAPER_TRY(taper__shape_numel(&n, ndim, shape, "wrap"));
-    int64_t last = n ? 0 : -1;
-    if (strides && n)
-        for (int d = 0; d < ndim; d++) last += (shape[d] - 1) * strides[d];
-    else
-        last = n - 1;
+    int64_t last = n - 1;
+    if (strides && n) {
+        last = 0;
+        for (int d = 0; d < ndim; d++) {
+            int64_t reach;
+            if (strides[d] < 0 || __builtin_mul_overflow(shape[d] - 1, strides[d], &reach) || __builtin_add_overflow(last, reach, &last) ||
+                last > INT64_MAX / 16)
+                return TAPER_FAIL(TAPER_VALUE, "wrap: strides %s of shape %s are negative or too large", taper__shape_text(ndim, strides).s,
+                                  taper__shape_text(ndim, shape).s);
+        }
+    }
     if (last >= 0 && ((uint64_t)last + 1) * taper_dtype_size(dtype) > bytes)
         return TAPER_FAIL(TAPER_VALUE, "wrap: %s of %s needs more than the %zu bytes given",
                           taper__shape_text(ndim, shape).s, taper_dtype_name(dtype), bytes);

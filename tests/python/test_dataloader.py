@@ -1,4 +1,5 @@
 """DataLoader: collation, order, seeds, worker processes and their failures."""
+import importlib.util
 import os
 import random
 import signal
@@ -119,6 +120,7 @@ class Order(unittest.TestCase):
 
 
 class Workers(unittest.TestCase):
+    @unittest.skipUnless(importlib.util.find_spec("numpy"), "the workers seed numpy too")
     def test_seeds(self):
         torch.manual_seed(11)
         got = [v for b in quiet(SeedDataset(), 1, num_workers=2) for v in b.tolist()]

@@ -368,6 +368,38 @@ static taper_tensor *cube_call(taper_scope *s, taper_tensor *x, cube *ctx) {
     return taper_function_record(&y, 1, &x, 1, &f) == TAPER_OK ? y : NULL;
 }
 
+/* Gives a gradient of its own choice. */
+static taper_status odd_backward(void *ctx, taper_tensor *const *grads, taper_tensor **dinputs) {
+    (void)grads;
+    dinputs[0] = taper_tensor_retain(ctx);
+    return TAPER_OK;
+}
+static taper_status odd_try(taper_tensor *x, taper_tensor *gradient) {
+    taper_scope s = TAPER_SCOPE;
+    taper_tensor *y = NULL;
+    taper_function f = {"OddBackward", odd_backward, NULL, NULL, gradient};
+    taper_status st = taper_detach(&y, x);
+    taper_scope_own(&s, y);
+    if (st == TAPER_OK) st = taper_function_record(&y, 1, &x, 1, &f);
+    if (st == TAPER_OK) st = backward(total(&s, y), false, false);
+    taper_scope_end(&s);
+    return st;
+}
+
+static void test_function_gradient(void) {
+    taper_scope s = TAPER_SCOPE;
+    int64_t size[2] = {2, 3};
+    taper_tensor *x = leaf(&s, 1, 2, 3), *g = plain(&s, 4, 5, 6);
+    CHECK("function_wrong_shape", odd_try(x, make(&s, (double[]){1, 2}, 2, false)) == TAPER_RUNTIME &&
+                                      SAYS("Function OddBackward returned an invalid gradient at index 0 - got [2] but expected shape compatible with [3]"));
+    CHECK("function_scalar_shape", odd_try(x, number(&s, 1)) == TAPER_RUNTIME && SAYS("got [] but expected shape compatible with [3]"));
+    CHECK("function_other_dtype", odd_try(x, tx_to(&s, g, NULL, TAPER_F32, false, false)) == TAPER_OK && IS(taper_grad(x), 4, 5, 6) &&
+                                      taper_tensor_dtype(taper_grad(x)) == TAPER_F64);
+    taper_set_grad(x, NULL);
+    CHECK("function_broadcast", odd_try(x, tx_expand(&s, g, size, 2)) == TAPER_OK && IS(taper_grad(x), 8, 10, 12));
+    taper_scope_end(&s);
+}
+
 static void test_function(void) {
     taper_scope s = TAPER_SCOPE;
     cube ctx = {0}, again = {0}, never = {0};
@@ -465,6 +497,7 @@ int main(void) {
     test_inplace_second();
     test_chain();
     test_function();
+    test_function_gradient();
     test_anomaly();
     test_out_of_memory();
     CHECK("nothing_left", taper__alloc_live() == live);

@@ -114,8 +114,7 @@ static void test_rows(void) {
         }
         if (s && !why[0] && k != s->nargs) snprintf(why, sizeof why, "%d C parameters for \"%s\"", k, row->schema);
         size_t n = s ? strlen(s->name) : 0;
-        bool named = s && !strncmp(row->name, s->name, n) &&
-                     (s->overload[0] ? row->name[n] == '_' && !strcmp(row->name + n + 1, s->overload) : !row->name[n]);
+        bool named = s && !strncmp(row->name, s->name, n) && (!row->name[n] || (row->name[n] == '_' && s->overload[0]));
         if (s && !why[0] && !named) snprintf(why, sizeof why, "the row is called %s, its schema %s.%s", row->name, s->name, s->overload);
         if (!why[0]) continue;
         bad++;

@@ -1,0 +1,19 @@
+#!/bin/sh
+# Includes point one way: base <- device <- tensor <- ops <- engine <- autograd <- the rest. Exits 1 and prints the line that does not.
+status=0
+check() { # layer, layers it may include
+    layer=$1
+    shift
+    allowed=$(echo "$layer $*" | tr ' ' '|')
+    bad=$(grep -rnE '^#include "' "src/$layer" --include='*.[ch]' --include='*.cu' --include='*.cuh' 2>/dev/null | grep -vE "#include \"($allowed)/" || true)
+    [ -z "$bad" ] || { echo "$bad"; status=1; }
+}
+check base
+check device base
+check tensor base device
+check ops base device tensor
+check engine base device tensor ops
+check autograd base device tensor ops engine
+for upper in amp nn optim data io dist; do check $upper base device tensor ops engine autograd; done
+check cli base device tensor ops engine autograd nn optim data io
+exit $status

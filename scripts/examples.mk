@@ -1,0 +1,15 @@
+# `make examples`: builds the C examples against the shared library and runs each; `make bench`: figures, compared where
+# TAPER_BENCH_PEER names a script that measures PyTorch.
+EXAMPLES := $(sort $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*.c)))
+
+$(BUILD)/examples/%: examples/%.c $(BUILD)/libtaper.so
+	@mkdir -p $(@D)
+	$(CC) -std=c11 $(OPT) $(WARN) -Iinclude -o $@ $< -L$(BUILD) -ltaper -lm -Wl,-rpath,$(abspath $(BUILD))
+
+examples: $(EXAMPLES)
+	@set -e; for e in $^; do echo "== $$e"; $$e; done
+
+bench: $(BUILD)/taper
+	$(PYTHON) bench/run.py --taper $(BUILD)/taper $(BENCH_ARGS)
+
+.PHONY: examples bench
