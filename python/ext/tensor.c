@@ -36,13 +36,10 @@ static void tensor_free(PyObject *self) {
         if (taper_tensor_frontend(o->t) == o) taper_tensor_set_frontend(o->t, NULL);
         taper_tensor_release(o->t);
     }
-    PyTypeObject *type = Py_TYPE(self);
-    type->tp_free(self);
-    if (type->tp_flags & Py_TPFLAGS_HEAPTYPE) Py_DECREF(type);
+    Py_TYPE(self)->tp_free(self); /* the deallocator of a Python subclass ends its own type */
 }
 static int tensor_traverse(PyObject *self, visitproc visit, void *arg) {
     Py_VISIT(((ext_tensor *)self)->dict);
-    if (Py_TYPE(self)->tp_flags & Py_TPFLAGS_HEAPTYPE) Py_VISIT(Py_TYPE(self));
     return 0;
 }
 static int tensor_clear(PyObject *self) {
