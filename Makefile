@@ -9,6 +9,10 @@ PYTHON  ?= python3
 
 # A row that leaves its last fields out means zero there: that is what the tables of samples and kernels rely on.
 WARN    := -Wall -Wextra -Wpedantic -Werror -Wno-missing-field-initializers
+# A loop that clang cannot vectorise is slower, not wrong.
+ifneq (,$(findstring clang,$(CC)))
+WARN    += -Wno-pass-failed
+endif
 # No trapping maths and no errno let loops with comparisons vectorise; values are those of IEEE 754 all the same.
 # fp-contract off: a result must not depend on which multiply the compiler chose to fuse; kernels say fma where they want it.
 FP      := -fno-math-errno -fno-trapping-math -ffp-contract=off
