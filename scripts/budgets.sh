@@ -3,7 +3,7 @@
 set -e
 BUILD=${BUILD:-build}
 mkdir -p "$BUILD/installed"
-make -s install NVCC= PREFIX="$(pwd)/$BUILD/installed" >/dev/null
+make -s install PREFIX="$(pwd)/$BUILD/installed" >/dev/null
 size=$(du -sk "$BUILD/installed" | cut -f1)
 extension=$(ls "$BUILD"/python/taper/_C*.so 2>/dev/null | head -n 1)
 if [ -n "$extension" ]; then

@@ -5,7 +5,8 @@ UNIT      := $(UNIT_SRC:tests/%.c=$(BUILD)/tests/%)
 OPS_OBJ   := $(patsubst %.c,$(BUILD)/obj/%.o,$(sort $(wildcard tests/ops/*.c)))
 FUZZ_SRC  := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ      := $(FUZZ_SRC:tests/%.c=$(BUILD)/tests/%)
-FUZZ_SECONDS ?= 3
+FUZZ_ROUNDS ?= 3000
+TEST_JOBS ?= 2
 
 $(BUILD)/test-ops: $(OPS_OBJ) $(BUILD)/libtaper.a
 	$(CC) $(LDFLAGS) -pthread -o $@ $^ $(LIBS)
@@ -14,19 +15,31 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/libtaper.a
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -pthread -o $@ $^ $(LIBS)
 
+# Kept: they are intermediate files to make, but rebuilding them at every run helps nobody.
+.SECONDARY: $(UNIT_SRC:%.c=$(BUILD)/obj/%.o) $(FUZZ_SRC:%.c=$(BUILD)/obj/%.o)
 -include $(OPS_OBJ:.o=.d) $(UNIT_SRC:%.c=$(BUILD)/obj/%.d) $(FUZZ_SRC:%.c=$(BUILD)/obj/%.d)
 
-# Unit tests that stand alone; those that need a GPU say "skipped" without one.
+# Each prints lines "ok NAME" and "not ok NAME: why"; the whole log stays beside the program. What needs a GPU says so.
+RUN_TEST = name=$$(basename $$t); if $$t $$args > $$t.log 2>&1; then printf '%-18s %5d ok\n' $$name $$(grep -c '^ok' $$t.log); \
+	else bad=1; echo "== $$name failed:"; grep -v '^ok' $$t.log | tail -n 40; fi
+
 test-unit: $(UNIT)
-	@set -e; for t in $(UNIT); do echo "== $$t"; $$t > $$t.log 2>&1 || { grep -v '^ok' $$t.log | tail -n 40; exit 1; }; grep -c '^ok' $$t.log || true; done
+	@bad=0; args=; for t in $(UNIT); do $(RUN_TEST); done; exit $$bad
+
+test-fuzz: $(FUZZ)
+	@bad=0; args=$(FUZZ_ROUNDS); for t in $(FUZZ); do $(RUN_TEST); done; exit $$bad
 
 test-ops: $(BUILD)/test-ops
-	$(BUILD)/test-ops
+	$(BUILD)/test-ops -j $(TEST_JOBS)
+
+test-style:
+	sh scripts/style.sh
+	sh scripts/arrows.sh
 
 test:
 	sh scripts/setup.sh
 	$(MAKE) all
-	$(MAKE) test-unit test-ops
-	$(MAKE) test-python
+	$(MAKE) test-style test-unit test-ops test-fuzz
+	@if sh scripts/setup.sh --python; then $(MAKE) test-python; else echo "skipped: the Python tests (see the line above)"; fi
 
-.PHONY: test test-unit test-ops
+.PHONY: test test-unit test-ops test-fuzz test-style

@@ -32,7 +32,7 @@ TAPER_API taper_status taper_scope_end(taper_scope *s);
 
 /* Rows with one result only; several results: call taper_<name> and own each. */
 #define TAPER_OP(name, schema, autocast, gradient, params)                                                             \
-    TAPER_API taper_tensor *tx_##name(taper_scope *s, TAPER_PROTOTYPE params);
+    TAPER_API taper_tensor *tx_##name(taper_scope *scope_, TAPER_PROTOTYPE params);
 #define TAPER_OP_INPLACE(name, schema, autocast, gradient, params) TAPER_OP(name, schema, autocast, gradient, params)
 #include <taper/ops.def>
 #undef TAPER_OP

@@ -1,4 +1,5 @@
 /* Turns a finished call into a node: which tensors to keep, what to remember of the others, where gradients go. */
+#include <pthread.h>
 #include <stdio.h>
 
 #include "autograd/tape.h"
@@ -28,13 +29,18 @@ typedef struct op_node {
 static const char *record_name(const taper_op_row *row) {
     enum { SLOTS = 2048 };
     static struct {
-        const taper_op_row *row;
+        const taper_op_row *_Atomic row; /* set when text is complete */
         char text[48];
     } names[SLOTS];
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     if (row->op->grad_name) return row->op->grad_name;
     size_t h = ((uintptr_t)row / sizeof *row) % SLOTS;
-    while (names[h].row && names[h].row != row) h = (h + 1) % SLOTS;
-    if (!names[h].row) {
+    const taper_op_row *there;
+    while ((there = atomic_load_explicit(&names[h].row, memory_order_acquire)) && there != row) h = (h + 1) % SLOTS;
+    if (there) return names[h].text;
+    pthread_mutex_lock(&lock);
+    while ((there = names[h].row) && there != row) h = (h + 1) % SLOTS; /* another thread may have been here */
+    if (!there) {
         char *p = names[h].text;
         bool up = true;
         for (const char *s = row->name; *s && p < names[h].text + 36; s++) {
@@ -46,8 +52,9 @@ static const char *record_name(const taper_op_row *row) {
             up = *s >= '0' && *s <= '9';
         }
         memcpy(p, "Backward0", 10);
-        names[h].row = row;
+        atomic_store_explicit(&names[h].row, row, memory_order_release);
     }
+    pthread_mutex_unlock(&lock);
     return names[h].text;
 }
 
@@ -72,8 +79,11 @@ static taper_status record_save(op_node *o, saved_tensor *s, const taper_tensor 
     s->device = t->device;
     s->offset = t->offset;
     s->at = *at;
-    memcpy(o->sizes + *at, t->shape, sizeof(int64_t) * t->ndim);
-    memcpy(o->sizes + *at + t->ndim, t->strides, sizeof(int64_t) * t->ndim);
+    int64_t *sizes = o->sizes + *at;
+    for (int d = 0; d < t->ndim; d++) { /* in one loop: as two copies the compiler makes slow string instructions of them */
+        sizes[d] = t->shape[d];
+        sizes[t->ndim + d] = t->strides[d];
+    }
     *at += 2 * t->ndim;
     if (!keep) return TAPER_OK;
     s->version = taper_tensor_version(t) - age;
@@ -213,6 +223,18 @@ static taper_status record_unpack(op_node *o, int i, taper_scope *scope, taper_t
     return scope->status;
 }
 
+/* A gradient has the shape and the dtype of its argument. */
+static taper_status record_fit(const op_node *o, int slot, taper_scope *scope, taper_tensor **d) {
+    const saved_tensor *s = &o->saved[slot];
+    const int64_t *shape = o->sizes + s->at;
+    if (!*d) return TAPER_OK;
+    if (TAPER_UNLIKELY((*d)->ndim != s->ndim || memcmp((*d)->shape, shape, sizeof *shape * s->ndim)))
+        return TAPER_FAIL(TAPER_RUNTIME, "Function %s returned an invalid gradient at index %d - got %s but expected shape compatible with %s",
+                          o->node.name, slot, TAPER_SHAPE(*d), taper__shape_text(s->ndim, shape).s);
+    if (TAPER_UNLIKELY((*d)->dtype != s->dtype)) *d = tx_to(scope, *d, NULL, (taper_dtype)s->dtype, false, false);
+    return scope->status;
+}
+
 static taper_status op_node_apply(taper_node *n, taper_tensor *const *grads, taper_tensor **dgrads) {
     op_node *o = (op_node *)n;
     const taper_op *op = o->row->op;
@@ -268,12 +290,11 @@ static taper_status op_node_apply(taper_node *n, taper_tensor *const *grads, tap
     TAPER_TRY_GOTO(op->vjp(&v));
     TAPER_TRY_GOTO(scope.status);
     for (int k = 0; k < o->nargs; k++)
-        if (o->args[k].kind == TAPER_ARG_TENSOR && v.need[k]) {
-            taper_tensor *d = v.d[k]; /* a gradient has the dtype of what it is of, whatever it was computed in */
-            if (d && v.args[k].t && d->dtype != v.args[k].t->dtype) d = tx_to(&scope, d, NULL, (taper_dtype)v.args[k].t->dtype, false, false);
-            TAPER_TRY_GOTO(scope.status);
-            dgrads[o->args[k].i] = taper_tensor_retain(d);
-        }
+        if (o->args[k].kind == TAPER_ARG_TENSOR && v.need[k]) TAPER_TRY_GOTO(record_fit(o, (int)o->args[k].i, &scope, &v.d[k]));
+    for (int j = 0; j < o->nlist; j++)
+        if (need_list[j]) TAPER_TRY_GOTO(record_fit(o, (int)o->args[o->list_arg].i + j, &scope, &dd[j]));
+    for (int k = 0; k < o->nargs; k++)
+        if (o->args[k].kind == TAPER_ARG_TENSOR && v.need[k]) dgrads[o->args[k].i] = taper_tensor_retain(v.d[k]);
     for (int j = 0; j < o->nlist; j++)
         if (need_list[j]) dgrads[o->args[o->list_arg].i + j] = taper_tensor_retain(dd[j]);
 out:

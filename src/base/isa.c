@@ -1,4 +1,5 @@
 /* Picks the instruction-set level once. */
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,9 +27,13 @@ static taper_isa isa_detect(void) {
 }
 
 taper_isa taper__isa(void) {
-    static int known = -1; /* a race writes the same value twice */
-    if (TAPER_UNLIKELY(known < 0)) known = (int)isa_detect();
-    return (taper_isa)known;
+    static _Atomic int known = -1; /* two threads may find out at once: the same value */
+    int isa = atomic_load_explicit(&known, memory_order_relaxed);
+    if (TAPER_UNLIKELY(isa < 0)) {
+        isa = (int)isa_detect();
+        atomic_store_explicit(&known, isa, memory_order_relaxed);
+    }
+    return (taper_isa)isa;
 }
 
 const char *taper__isa_name(taper_isa isa) { return isa_names[isa]; }

@@ -75,11 +75,11 @@ const taper_op_row *taper_op_find(const char *name) {
         const taper_arg args[] = {TAPER_VALUES params};                                                                \
         return taper_op_call(&rows[ROW_##name], args, TAPER_COUNT(args), out);                                         \
     }                                                                                                                  \
-    taper_tensor *tx_##name(taper_scope *s, TAPER_PROTOTYPE params) {                                                  \
+    taper_tensor *tx_##name(taper_scope *scope_, TAPER_PROTOTYPE params) {                                             \
         taper_tensor *out[TAPER_MAX_OUTS] = {NULL};                                                                    \
-        if (s->status != TAPER_OK) return NULL;                                                                        \
-        s->status = taper_##name(out, TAPER_NAMES params);                                                             \
-        return s->status == TAPER_OK ? taper_scope_own(s, out[0]) : NULL;                                              \
+        if (scope_->status != TAPER_OK) return NULL;                                                                   \
+        scope_->status = taper_##name(out, TAPER_NAMES params);                                                        \
+        return scope_->status == TAPER_OK ? taper_scope_own(scope_, out[0]) : NULL;                                    \
     }
 #define TAPER_OP_INPLACE(name, schema, autocast, gradient, params)                                                     \
     TAPER_OP(name, schema, autocast, gradient, params)                                                                 \

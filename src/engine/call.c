@@ -161,7 +161,8 @@ static taper_status call_kernel(taper_call *c) {
     if (TAPER_LIKELY(!op->contiguous && !op->upcast && !op->workspace)) return kernel->run(c);
 
     taper_status st = TAPER_OK;
-    call_temps temps = {0};
+    call_temps temps;
+    temps.count = 0; /* the rest is not looked at: clearing it would cost as much as a small kernel */
     taper_tensor *low[TAPER_MAX_OUTS] = {NULL};
     taper_arg args[TAPER_MAX_ARGS];
     memcpy(args, c->args, sizeof args);
@@ -307,7 +308,8 @@ out:
 static taper_status call_run(taper_call *c, taper_tensor *target) {
     const taper_op *op = c->row->op;
     taper_status st;
-    call_temps temps = {0};
+    call_temps temps;
+    temps.count = 0;
     call_find_device(c);
     TAPER_TRY_GOTO(call_autocast(c, &temps));
     if (op->compose) {

@@ -52,15 +52,15 @@ static taper_status sigmoid_backward_vjp(taper_vjp *v) {
 }
 TAPER_POINTWISE_OP(sigmoid_backward, sigmoid_backward_vjp, TAPER_SAVE_BOTH, {"[2,3], [2,3]"}, {"[0], [0]"});
 
-TAPER_POINTWISE(silu, 1, FLOAT);
+TAPER_POINTWISE(silu, 1, SAME);
 
 static taper_status silu_vjp(taper_vjp *v) {
     v->d[0] = tx_silu_backward(v->scope, v->grad[0], v->args[0].t);
     return v->scope->status;
 }
-TAPER_POINTWISE_OP(silu, silu_vjp, TAPER_SAVE_SELF, {"[2,3]"}, {"[9]:i64"}, {"[0]"});
+TAPER_POINTWISE_OP(silu, silu_vjp, TAPER_SAVE_SELF, {"[2,3]"}, {"[0]"}, {"[9]:i64", .error = "not implemented for 'Long'"});
 
-TAPER_POINTWISE(silu_backward, 2, FLOAT);
+TAPER_POINTWISE(silu_backward, 2, SAME);
 
 /* s(x) (1 + x (1 - s)) has the slope s (1 - s) (2 + x (1 - 2 s)). */
 static taper_status silu_backward_vjp(taper_vjp *v) {
@@ -75,7 +75,7 @@ static taper_status silu_backward_vjp(taper_vjp *v) {
 }
 TAPER_POINTWISE_OP(silu_backward, silu_backward_vjp, TAPER_SAVE_BOTH, {"[2,3], [2,3]"}, {"[0], [0]"});
 
-TAPER_POINTWISE(softplus, 1, FLOAT);
+TAPER_POINTWISE(softplus, 1, SAME);
 
 static taper_status softplus_vjp(taper_vjp *v) {
     v->d[0] = tx_softplus_backward(v->scope, v->grad[0], v->args[0].t, taper_arg_scalar(&v->args[1]), taper_arg_scalar(&v->args[2]));
@@ -83,7 +83,7 @@ static taper_status softplus_vjp(taper_vjp *v) {
 }
 TAPER_POINTWISE_OP(softplus, softplus_vjp, TAPER_SAVE_SELF, {"[2,3]"}, {"[2,3], 2.5, 3"}, {"[0]"});
 
-TAPER_POINTWISE(softplus_backward, 2, FLOAT);
+TAPER_POINTWISE(softplus_backward, 2, SAME);
 
 static taper_status softplus_backward_vjp(taper_vjp *v) {
     taper_scope *s = v->scope;
@@ -101,7 +101,7 @@ static taper_status softplus_backward_vjp(taper_vjp *v) {
 TAPER_POINTWISE_OP(softplus_backward, softplus_backward_vjp, TAPER_SAVE_BOTH, {"[2,3], [2,3], 1, 20"}, {"[2,3], [2,3], 2.5, 3"},
                    {"[0], [0], 1, 20"});
 
-TAPER_POINTWISE(log_sigmoid, 1, FLOAT);
+TAPER_POINTWISE(log_sigmoid, 1, SAME);
 
 static taper_status log_sigmoid_vjp(taper_vjp *v) {
     v->d[0] = tx_log_sigmoid_backward(v->scope, v->grad[0], v->args[0].t);
@@ -109,7 +109,7 @@ static taper_status log_sigmoid_vjp(taper_vjp *v) {
 }
 TAPER_POINTWISE_OP(log_sigmoid, log_sigmoid_vjp, TAPER_SAVE_SELF, {"[2,3]"}, {"[0]"});
 
-TAPER_POINTWISE(log_sigmoid_backward, 2, FLOAT);
+TAPER_POINTWISE(log_sigmoid_backward, 2, SAME);
 
 static taper_status log_sigmoid_backward_vjp(taper_vjp *v) {
     taper_scope *s = v->scope;
@@ -120,7 +120,7 @@ static taper_status log_sigmoid_backward_vjp(taper_vjp *v) {
 }
 TAPER_POINTWISE_OP(log_sigmoid_backward, log_sigmoid_backward_vjp, TAPER_SAVE_BOTH, {"[2,3], [2,3]"}, {"[0], [0]"});
 
-TAPER_POINTWISE(mish, 1, FLOAT);
+TAPER_POINTWISE(mish, 1, SAME);
 
 static taper_status mish_vjp(taper_vjp *v) {
     v->d[0] = tx_mish_backward(v->scope, v->grad[0], v->args[0].t);
@@ -128,7 +128,7 @@ static taper_status mish_vjp(taper_vjp *v) {
 }
 TAPER_POINTWISE_OP(mish, mish_vjp, TAPER_SAVE_SELF, {"[2,3]"}, {"[0]"});
 
-TAPER_POINTWISE(mish_backward, 2, FLOAT);
+TAPER_POINTWISE(mish_backward, 2, SAME);
 
 /* With t = tanh(softplus(x)) and s = sigmoid(x), t' = s (1 - t^2): x t has the slope t + x t' and its slope is
  * t' (2 + x (1 - s - 2 t s)). */

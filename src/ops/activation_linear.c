@@ -9,7 +9,7 @@ static taper_status piece_vjp(taper_vjp *v, taper_tensor *d) {
     return v->scope->status;
 }
 
-TAPER_POINTWISE(leaky_relu, 1, FLOAT);
+TAPER_POINTWISE(leaky_relu, 1, SAME);
 
 static taper_status leaky_relu_vjp(taper_vjp *v) {
     v->d[0] = tx_leaky_relu_backward(v->scope, v->grad[0], v->args[0].t, taper_arg_scalar(&v->args[1]));
@@ -17,14 +17,14 @@ static taper_status leaky_relu_vjp(taper_vjp *v) {
 }
 TAPER_POINTWISE_OP(leaky_relu, leaky_relu_vjp, TAPER_SAVE_SELF, {"[2,3]"}, {"[2,3], 0.3"}, {"[0]"});
 
-TAPER_POINTWISE(leaky_relu_backward, 2, FLOAT);
+TAPER_POINTWISE(leaky_relu_backward, 2, SAME);
 
 static taper_status leaky_relu_backward_vjp(taper_vjp *v) {
     return piece_vjp(v, tx_leaky_relu_backward(v->scope, v->grad[0], v->args[1].t, taper_arg_scalar(&v->args[2])));
 }
 TAPER_POINTWISE_OP(leaky_relu_backward, leaky_relu_backward_vjp, TAPER_SAVE_OTHER, {"[2,3], [2,3], 0.3"}, {"[0], [0], 0.1"});
 
-TAPER_POINTWISE(elu, 1, FLOAT);
+TAPER_POINTWISE(elu, 1, SAME);
 
 static taper_status elu_vjp(taper_vjp *v) {
     const taper_arg *a = v->args;
@@ -33,7 +33,7 @@ static taper_status elu_vjp(taper_vjp *v) {
 }
 TAPER_POINTWISE_OP(elu, elu_vjp, TAPER_SAVE_SELF, {"[2,3]"}, {"[2,3], 1.5, 0.5, 2"}, {"[0]"});
 
-TAPER_POINTWISE(elu_backward, 2, FLOAT);
+TAPER_POINTWISE(elu_backward, 2, SAME);
 
 static taper_status elu_backward_vjp(taper_vjp *v) {
     taper_scope *s = v->scope;
@@ -97,7 +97,7 @@ static taper_status relu6_compose(taper_call *c, taper_scope *s) {
 }
 const taper_op taper_op_relu6 = {.compose = relu6_compose, .samples = (const taper_sample[]){{"[2,3]"}, {"[9]:i64"}, {"[0]"}, {0}}};
 
-TAPER_POINTWISE(hardsigmoid, 1, FLOAT);
+TAPER_POINTWISE(hardsigmoid, 1, SAME);
 
 static taper_status hardsigmoid_vjp(taper_vjp *v) {
     v->d[0] = tx_hardsigmoid_backward(v->scope, v->grad[0], v->args[0].t);
@@ -105,14 +105,14 @@ static taper_status hardsigmoid_vjp(taper_vjp *v) {
 }
 TAPER_POINTWISE_OP(hardsigmoid, hardsigmoid_vjp, TAPER_SAVE_SELF, {"[2,3]"}, {"[0]"});
 
-TAPER_POINTWISE(hardsigmoid_backward, 2, FLOAT);
+TAPER_POINTWISE(hardsigmoid_backward, 2, SAME);
 
 static taper_status hardsigmoid_backward_vjp(taper_vjp *v) {
     return piece_vjp(v, tx_hardsigmoid_backward(v->scope, v->grad[0], v->args[1].t));
 }
 TAPER_POINTWISE_OP(hardsigmoid_backward, hardsigmoid_backward_vjp, TAPER_SAVE_OTHER, {"[2,3], [2,3]"}, {"[0], [0]"});
 
-TAPER_POINTWISE(hardswish, 1, FLOAT);
+TAPER_POINTWISE(hardswish, 1, SAME);
 
 static taper_status hardswish_vjp(taper_vjp *v) {
     v->d[0] = tx_hardswish_backward(v->scope, v->grad[0], v->args[0].t);
@@ -120,7 +120,7 @@ static taper_status hardswish_vjp(taper_vjp *v) {
 }
 TAPER_POINTWISE_OP(hardswish, hardswish_vjp, TAPER_SAVE_SELF, {"[2,3]"}, {"[0]"});
 
-TAPER_POINTWISE(hardswish_backward, 2, FLOAT);
+TAPER_POINTWISE(hardswish_backward, 2, SAME);
 
 static taper_status hardswish_backward_vjp(taper_vjp *v) {
     taper_scope *s = v->scope;

@@ -124,13 +124,18 @@ const taper_op taper_op_positive = {
     .samples = (const taper_sample[]){{"[2,3]"}, {"[3]:i64"}, {"[0]"}, {"[2]:bool", .error = "on a bool tensor is not supported"}, {0}},
 };
 
-TAPER_POINTWISE(abs, 1, SAME);
+static taper_status abs_infer(taper_call *c) {
+    if (c->args[0].t->dtype == TAPER_BOOL) return TAPER_FAIL(TAPER_NOT_IMPLEMENTED, "\"abs_cpu\" not implemented for 'Bool'");
+    return taper__pointwise_infer(c, 1, TAPER_PW_SAME);
+}
+static taper_status abs_run(taper_call *c) { return taper__pointwise(c, 1, TAPER_PW_SAME, TAPER_LOOP(abs)); }
+TAPER_POINTWISE_KERNELS(abs);
 
 static taper_status abs_vjp(taper_vjp *v) {
     v->d[0] = tx_mul(v->scope, v->grad[0], tx_sgn(v->scope, v->args[0].t));
     return v->scope->status;
 }
-TAPER_POINTWISE_OP(abs, abs_vjp, TAPER_SAVE_SELF, {"[2,3]"}, {"[4]:i64"}, {"[3]:u8"}, {"[0]"});
+TAPER_POINTWISE_OP(abs, abs_vjp, TAPER_SAVE_SELF, {"[2,3]"}, {"[4]:i64"}, {"[3]:u8"}, {"[0]"}, {"[2]:bool", .error = "not implemented for 'Bool'"});
 
 TAPER_POINTWISE(sign, 1, SAME);
 
@@ -145,13 +150,17 @@ TAPER_POINTWISE_OP(sign, sign_vjp, 0, {"[2,3]"}, {"[4]:i64"}, {"[3]:bool"}, {"[0
 #define sgn_kernels sign_kernels
 TAPER_POINTWISE_OP(sgn, sign_vjp, 0, {"[2,3]"}, {"[4]:i32"}, {"[0]"});
 
-TAPER_POINTWISE(square, 1, SAME);
+static taper_status square_infer(taper_call *c) { /* bool: a power with an integer exponent */
+    return c->args[0].t->dtype == TAPER_BOOL ? taper__pointwise_shape(c, 1, TAPER_I64) : taper__pointwise_infer(c, 1, TAPER_PW_SAME);
+}
+static taper_status square_run(taper_call *c) { return taper__pointwise(c, 1, TAPER_PW_SAME, TAPER_LOOP(square)); }
+TAPER_POINTWISE_KERNELS(square);
 
 static taper_status square_vjp(taper_vjp *v) {
     v->d[0] = vx_scale(v->scope, tx_mul(v->scope, v->grad[0], v->args[0].t), 2);
     return v->scope->status;
 }
-TAPER_POINTWISE_OP(square, square_vjp, TAPER_SAVE_SELF, {"[2,3]"}, {"[4]:i64"}, {"[0]"});
+TAPER_POINTWISE_OP(square, square_vjp, TAPER_SAVE_SELF, {"[2,3]"}, {"[4]:i64"}, {"[4]:bool"}, {"[0]"});
 
 TAPER_POINTWISE(reciprocal, 1, FLOAT);
 

@@ -4,7 +4,7 @@
 static taper_status permute_order(int *order, const taper_arg *dims, int ndim) {
     uint32_t seen = 0;
     if (dims->count != ndim)
-        return TAPER_FAIL(TAPER_RUNTIME, "permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired ordering of "
+        return TAPER_FAIL(TAPER_RUNTIME, "permute(): number of dimensions in the tensor input does not match the length of the desired ordering of "
                                          "dimensions i.e. input.dim() = %d is not equal to len(dims) = %d", ndim, dims->count);
     for (int i = 0; i < ndim; i++) {
         TAPER_TRY(taper__wrap_dim(&order[i], dims->is[i], ndim, "permute"));
@@ -136,6 +136,14 @@ const taper_op taper_op_unflatten = {
     .compose = unflatten_compose,
     .samples = (const taper_sample[]){{"[2,6], 1, (2,3)"}, {"[2,6], -1, (-1,2)"}, {"[2,6], 1, (4,4)", .error = "is invalid for input of size 6"}, {0}}};
 
+static taper_status swap_compose(taper_call *c, taper_scope *s) {
+    c->nout = 1;
+    c->out[0] = taper_scope_keep(s, tx_transpose(s, c->args[0].t, c->args[1].i, c->args[2].i));
+    return s->status;
+}
+const taper_op taper_op_swapaxes = {.compose = swap_compose, .samples = (const taper_sample[]){{"[2,3,4], 0, -1"}, {"[2], 0, 1", .error = "Dimension out of range"}, {0}}};
+const taper_op taper_op_swapdims = {.compose = swap_compose, .samples = (const taper_sample[]){{"[2,3,4], 0, -1"}, {"[2], 0, 1", .error = "Dimension out of range"}, {0}}};
+
 static taper_status movedim_compose(taper_call *c, taper_scope *s) {
     taper_tensor *self = c->args[0].t;
     int n = self->ndim, used_from = 0, used_to = 0;
@@ -166,6 +174,8 @@ const taper_op taper_op_movedim = {
     .compose = movedim_compose,
     .samples = (const taper_sample[]){{"[2,3,4], (0), (2)"}, {"[2,3,4], (0,1), (1,2)"}, {"[2,3], (0,0), (0,1)", .error = "repeated dim"}, {0}}};
 
+const taper_op taper_op_moveaxis = {.compose = movedim_compose, .samples = (const taper_sample[]){{"[2,3,4], 0, 2"}, {"[2,3], (0,0), (0,1)", .error = "repeated dim"}, {0}}};
+
 static taper_status as_other_compose(taper_call *c, taper_scope *s, taper_tensor *t) {
     c->nout = 1;
     c->out[0] = taper_scope_keep(s, t);
@@ -186,3 +196,18 @@ const taper_op taper_op_reshape_as = {.compose = reshape_as_compose, .samples = 
 const taper_op taper_op_expand_as = {.compose = expand_as_compose, .samples = (const taper_sample[]){{"[1,3], [2,3]:nograd"}, {0}}};
 const taper_op taper_op_broadcast_to = {.compose = broadcast_to_compose, .samples = (const taper_sample[]){{"[1,3], (2,3)"}, {0}}};
 const taper_op taper_op_ravel = {.compose = ravel_compose, .samples = (const taper_sample[]){{"[2,3]"}, {"[]"}, {"[0,3]"}, {0}}};
+
+/* A vector lies along the last of two dims, and along the middle of three. */
+static taper_status atleast_compose(taper_call *c, taper_scope *s, int want) {
+    taper_tensor *t = c->args[0].t;
+    if (t->ndim == 0) t = tx_unsqueeze(s, t, 0);
+    if (want > 1 && t && t->ndim == 1) t = tx_unsqueeze(s, t, 0);
+    if (want > 2 && t && t->ndim == 2) t = tx_unsqueeze(s, t, -1);
+    return as_other_compose(c, s, t);
+}
+static taper_status atleast_1d_compose(taper_call *c, taper_scope *s) { return atleast_compose(c, s, 1); }
+static taper_status atleast_2d_compose(taper_call *c, taper_scope *s) { return atleast_compose(c, s, 2); }
+static taper_status atleast_3d_compose(taper_call *c, taper_scope *s) { return atleast_compose(c, s, 3); }
+const taper_op taper_op_atleast_1d = {.compose = atleast_1d_compose, .samples = (const taper_sample[]){{"[]"}, {"[2,3]"}, {0}}};
+const taper_op taper_op_atleast_2d = {.compose = atleast_2d_compose, .samples = (const taper_sample[]){{"[]"}, {"[3]"}, {"[2,3]"}, {0}}};
+const taper_op taper_op_atleast_3d = {.compose = atleast_3d_compose, .samples = (const taper_sample[]){{"[]"}, {"[3]"}, {"[2,3]"}, {"[1,2,3]"}, {0}}};

@@ -58,7 +58,7 @@ static taper_status log1p_vjp(taper_vjp *v) {
 }
 TAPER_POINTWISE_OP(log1p, log1p_vjp, TAPER_SAVE_SELF, {"[2,3]:pos"}, {"[3]:i64<4"}, {"[0]"});
 
-TAPER_POINTWISE(logaddexp, 2, FLOAT);
+TAPER_POINTWISE(logaddexp, 2, SAME);
 
 /* Each operand's share of the sum. */
 static taper_status logaddexp_vjp(taper_vjp *v) {
@@ -71,7 +71,7 @@ static taper_status logaddexp_vjp(taper_vjp *v) {
     return s->status;
 }
 TAPER_POINTWISE_OP(logaddexp, logaddexp_vjp, TAPER_SAVE_BOTH, {"[2,3], [2,3]"}, {"[2,3], [3]"}, {"[0], [0]"},
-                   {"[2], [3]", .error = "must match the size"});
+                   {"[2]:i64, [2]:i64", .error = "not implemented for 'Long'"}, {"[2], [3]", .error = "must match the size"});
 
 TAPER_POINTWISE(xlogy, 2, FLOAT);
 

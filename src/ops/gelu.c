@@ -8,12 +8,12 @@ static taper_status gelu_check(taper_call *c, int operands) {
     const taper_arg *a = &c->args[operands];
     if (TAPER_UNLIKELY(a->kind == TAPER_ARG_STRING && strcmp(a->s, "none") && strcmp(a->s, "tanh")))
         return TAPER_FAIL(TAPER_RUNTIME, "approximate argument must be either none or tanh, got '%s'", a->s);
-    return taper__pointwise_infer(c, operands, TAPER_PW_FLOAT);
+    return taper__pointwise_infer(c, operands, TAPER_PW_SAME);
 }
 
 static taper_status gelu_infer(taper_call *c) { return gelu_check(c, 1); }
 static taper_status gelu_run(taper_call *c) {
-    return taper__pointwise(c, 1, TAPER_PW_FLOAT, gelu_is_tanh(&c->args[1]) ? TAPER_LOOP(gelu_tanh) : TAPER_LOOP(gelu));
+    return taper__pointwise(c, 1, TAPER_PW_SAME, gelu_is_tanh(&c->args[1]) ? TAPER_LOOP(gelu_tanh) : TAPER_LOOP(gelu));
 }
 TAPER_POINTWISE_KERNELS(gelu);
 
@@ -26,7 +26,7 @@ TAPER_POINTWISE_OP(gelu, gelu_vjp, TAPER_SAVE_SELF, {"[2,3]"}, {"[70], approxima
 
 static taper_status gelu_backward_infer(taper_call *c) { return gelu_check(c, 2); }
 static taper_status gelu_backward_run(taper_call *c) {
-    return taper__pointwise(c, 2, TAPER_PW_FLOAT, gelu_is_tanh(&c->args[2]) ? TAPER_LOOP(gelu_tanh_backward) : TAPER_LOOP(gelu_backward));
+    return taper__pointwise(c, 2, TAPER_PW_SAME, gelu_is_tanh(&c->args[2]) ? TAPER_LOOP(gelu_tanh_backward) : TAPER_LOOP(gelu_backward));
 }
 TAPER_POINTWISE_KERNELS(gelu_backward);
 

@@ -217,25 +217,6 @@ const taper_op taper_op_index_put = {
                                       {"[5,3], {[2]:i64<5}, [4]", .error = "cannot be broadcast"}, {0}},
 };
 
-static taper_status index_select_compose(taper_call *c, taper_scope *s) {
-    taper_tensor *self = c->args[0].t, *index = c->args[2].t, *ts[TAPER_MAX_DIMS] = {NULL};
-    int at;
-    TAPER_TRY(taper__wrap_dim(&at, c->args[1].i, self->ndim, "index_select"));
-    if (index->ndim > 1) return TAPER_FAIL(TAPER_INDEX, "index_select(): Index is supposed to be a vector, got %s", TAPER_TEXT(index));
-    int64_t one = 1, n = index->numel;
-    if (self->ndim == 0) self = tx_view(s, self, &one, 1);
-    ts[at] = index->ndim ? index : tx_view(s, index, &n, 1);
-    taper_tensor *r = tx_index(s, self, ts, at + 1);
-    if (c->args[0].t->ndim == 0) r = tx_view(s, r, NULL, 0);
-    c->nout = 1;
-    c->out[0] = taper_scope_keep(s, r);
-    return s->status;
-}
-const taper_op taper_op_index_select = {
-    .compose = index_select_compose,
-    .samples = (const taper_sample[]){{"[5,3], 0, [4]:i64<5"}, {"[2,5], -1, [3]:i64<5"}, {"[5], 0, [2,2]:i64<5", .error = "supposed to be a vector"}, {0}},
-};
-
 static taper_status nonzero_compose(taper_call *c, taper_scope *s) {
     taper_tensor *self = c->args[0].t;
     taper_device cpu = taper_cpu(), home = self->device;

@@ -15,9 +15,34 @@ taper_status taper__out(taper_call *c, int i, taper_dtype dtype, int ndim, const
     return taper__out_strided(c, i, dtype, ndim, shape, NULL);
 }
 
+/* A stride of 0 says nothing about the order. */
+void taper__dense_strides(const taper_tensor *t, int64_t *strides) {
+    int order[TAPER_MAX_DIMS], n = t->ndim;
+    int64_t run = 1;
+    for (int i = 0; i < n; i++) order[i] = n - 1 - i;
+    for (int i = 1; i < n; i++)
+        for (int at = i, low = i - 1; low >= 0; low--) {
+            int a = order[low], b = order[at];
+            int64_t sa = t->strides[a], sb = t->strides[b];
+            if (sa == 0 || sb == 0) continue;
+            if (sa < sb) break;
+            if (sa == sb && t->shape[a] <= t->shape[b]) continue;
+            order[low] = b;
+            order[at] = a;
+            at = low;
+        }
+    for (int i = 0; i < n; i++) {
+        strides[order[i]] = run;
+        if (t->shape[order[i]] > 1) run *= t->shape[order[i]];
+    }
+}
+
 taper_status taper__out_like(taper_call *c, int i, taper_dtype dtype, const taper_tensor *t) {
-    bool keep = !t->contiguous && taper__is_dense(t->ndim, t->shape, t->strides);
-    return taper__out_strided(c, i, dtype, t->ndim, t->shape, keep ? t->strides : NULL);
+    if (t->contiguous) return taper__out_strided(c, i, dtype, t->ndim, t->shape, NULL);
+    if (taper__is_dense(t->ndim, t->shape, t->strides)) return taper__out_strided(c, i, dtype, t->ndim, t->shape, t->strides);
+    int64_t strides[TAPER_MAX_DIMS];
+    taper__dense_strides(t, strides);
+    return taper__out_strided(c, i, dtype, t->ndim, t->shape, strides);
 }
 
 taper_status taper__out_view(taper_call *c, int i, taper_tensor *t, int ndim, const int64_t *shape, const int64_t *strides,

@@ -13,9 +13,13 @@ taper_status taper__out(taper_call *c, int i, taper_dtype dtype, int ndim, const
 taper_status taper__out_strided(taper_call *c, int i, taper_dtype dtype, int ndim, const int64_t *shape,
                                 const int64_t *strides);
 taper_status taper__out_like(taper_call *c, int i, taper_dtype dtype, const taper_tensor *t); /* shape and layout of t */
+/* Strides for the shape of t without gaps or repetitions, dims in the order of t's own strides. */
+void taper__dense_strides(const taper_tensor *t, int64_t *strides);
 /* out[i]: a view of t (no kernel runs). */
 taper_status taper__out_view(taper_call *c, int i, taper_tensor *t, int ndim, const int64_t *shape, const int64_t *strides,
                              int64_t offset);
+/* out[i]: shape of t in the order of dims that the MemoryFormat argument says; none or "preserve_format": that of t. */
+taper_status taper__out_format(taper_call *c, int i, taper_dtype dtype, const taper_tensor *t, const taper_arg *format);
 /* A row whose result is Tensor[]: room for `count` results in c->list, all NULL. */
 taper_status taper__out_list(taper_call *c, int count);
 /* out[i]: t itself. */
@@ -53,6 +57,10 @@ void taper__iter_init(taper_iter *it, taper_tensor *out, taper_tensor *const *in
 typedef void (*taper_block_fn)(void *out, const void *const *in, int64_t n, const double *params);
 taper_status taper__pointwise_run(taper_iter *it, taper_compute compute, bool predicate, taper_block_fn fn,
                                   const double *params);
+
+/* ---- create.c ---- */
+/* Every element of t = value; host memory. */
+taper_status taper__fill_data(taper_tensor *t, taper_scalar value);
 
 /* ---- copy.c ---- */
 /* dst[...] = src[...], broadcast, converted, between devices; no history, no version. */

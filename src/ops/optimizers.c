@@ -323,5 +323,5 @@ static const taper_kernel clip_grad_norm_kernels[] = {{"cpu", TAPER_CPU, NULL, c
 const taper_op taper_op_clip_grad_norm_ = {
     .infer = clip_grad_norm_infer,
     .kernels = clip_grad_norm_kernels,
-    .samples = (const taper_sample[]){{"{[2,3]:nograd,[4]:nograd}, 100.0"}, {"{[2]:i64}, 1.0", .error = "expected a floating point tensor"}, {0}},
+    .samples = (const taper_sample[]){{"{[2,3]:nograd,[4]:nograd}, 1.0"}, {"{[2,3]:nograd}, 100.0"}, {"{[2]:i64}, 1.0", .error = "expected a floating point tensor"}, {0}},
 };

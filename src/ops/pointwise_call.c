@@ -90,6 +90,7 @@ static taper_status pointwise_cpu(taper_call *c, int operands, taper_pointwise_c
         bool number = a->kind == TAPER_ARG_FLOAT || a->kind == TAPER_ARG_INT || a->kind == TAPER_ARG_BOOL;
         params[k - operands] = number ? taper_arg_double(a) : 0;
     }
+    taper_dtype called = dtype;
     dtype = types[compute];
     if (pointwise_small(c, operands, dtype, predicate ? TAPER_BOOL : dtype, fn, params)) return TAPER_OK;
     for (int k = 0; k < operands; k++) in[k] = c->args[k].kind == TAPER_ARG_TENSOR ? c->args[k].t : NULL;
@@ -97,10 +98,15 @@ static taper_status pointwise_cpu(taper_call *c, int operands, taper_pointwise_c
     for (int k = 0; k < operands; k++) {
         if (in[k]) continue;
         const taper_arg *a = &c->args[k];
-        if (a->kind == TAPER_ARG_FLOAT)
+        if (a->kind == TAPER_ARG_FLOAT) {
             taper__store_double(&numbers[k], dtype, a->f);
-        else
+        } else if (compute == TAPER_COMPUTE_I64) { /* a number takes the dtype of the call first: -3 is 253 among uint8 */
+            uint64_t wrapped = 0;
+            taper__store_int(&wrapped, called, a->i);
+            taper__store_int(&numbers[k], dtype, taper__load_int(&wrapped, called));
+        } else {
             taper__store_int(&numbers[k], dtype, a->i);
+        }
         it.data[k + 1] = &numbers[k];
         it.dtype[k + 1] = dtype;
     }

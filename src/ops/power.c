@@ -71,7 +71,7 @@ static taper_status rsqrt_vjp(taper_vjp *v) {
 }
 TAPER_POINTWISE_OP(rsqrt, rsqrt_vjp, TAPER_SAVE_RESULT, {"[2,3]:pos"}, {"[4]:i64<9"}, {"[0]"});
 
-TAPER_POINTWISE(hypot, 2, FLOAT);
+TAPER_POINTWISE(hypot, 2, SAME);
 
 static taper_status hypot_vjp(taper_vjp *v) {
     taper_scope *s = v->scope;
@@ -81,4 +81,4 @@ static taper_status hypot_vjp(taper_vjp *v) {
     return s->status;
 }
 TAPER_POINTWISE_OP(hypot, hypot_vjp, TAPER_SAVE_BOTH | TAPER_SAVE_RESULT, {"[2,3], [2,3]"}, {"[2,3]:pos, [3]"}, {"[0], [0]"},
-                   {"[2], [3]", .error = "must match the size"});
+                   {"[2]:i64, [2]:i64", .error = "not implemented for 'Long'"}, {"[2], [3]", .error = "must match the size"});

@@ -10,16 +10,20 @@ static taper_status rounding_vjp(taper_vjp *v) {
     return v->scope->status;
 }
 
-TAPER_POINTWISE(floor, 1, SAME);
-TAPER_POINTWISE_OP(floor, rounding_vjp, 0, {"[7]"}, {"[3]:i64"}, {"[0]"});
+static taper_status rounding_infer(taper_call *c) {
+    if (c->args[0].t->dtype == TAPER_BOOL) return TAPER_FAIL(TAPER_NOT_IMPLEMENTED, "\"%s\" not implemented for 'Bool'", c->row->name);
+    return taper__pointwise_infer(c, 1, TAPER_PW_SAME);
+}
+#define ROUNDING(name)                                                                                                 \
+    static taper_status name##_infer(taper_call *c) { return rounding_infer(c); }                                      \
+    static taper_status name##_run(taper_call *c) { return taper__pointwise(c, 1, TAPER_PW_SAME, TAPER_LOOP(name)); }  \
+    TAPER_POINTWISE_KERNELS(name);                                                                                     \
+    TAPER_POINTWISE_OP(name, rounding_vjp, 0, {"[7]"}, {"[3]:i64"}, {"[0]"}, {"[2]:bool", .error = "not implemented for 'Bool'"})
+ROUNDING(floor);
+ROUNDING(ceil);
+ROUNDING(trunc);
 
-TAPER_POINTWISE(ceil, 1, SAME);
-TAPER_POINTWISE_OP(ceil, rounding_vjp, 0, {"[7]"}, {"[3]:i64"}, {"[0]"});
-
-TAPER_POINTWISE(trunc, 1, SAME);
-TAPER_POINTWISE_OP(trunc, rounding_vjp, 0, {"[7]"}, {"[3]:i64"}, {"[0]"});
-
-static taper_status round_infer(taper_call *c) { return taper__pointwise_infer(c, 1, TAPER_PW_SAME); }
+#define round_infer rounding_infer
 static taper_status round_run(taper_call *c) {
     int64_t decimals = c->args[1].i;
     if (decimals == 0 || !taper_dtype_is_float((taper_dtype)c->out[0]->dtype)) return taper__pointwise(c, 1, TAPER_PW_SAME, TAPER_LOOP(round));

@@ -9,19 +9,20 @@ static taper_status as_strided_infer(taper_call *c) {
                           taper__shape_text(size->count, size->is).s, taper__shape_text(stride->count, stride->is).s);
     int64_t n, offset = c->args[3].kind == TAPER_ARG_INT ? c->args[3].i : self->offset;
     TAPER_TRY(taper__shape_numel(&n, size->count, size->is, "as_strided"));
-    int64_t last = offset;
+    int64_t last = offset, reach = 0;
+    bool far = false;
     for (int d = 0; d < size->count; d++) {
         if (stride->is[d] < 0) return TAPER_FAIL(TAPER_RUNTIME, "as_strided: Negative strides are not supported at the moment, got strides: %s",
                                                  taper__shape_text(stride->count, stride->is).s);
-        last += (size->is[d] - 1) * stride->is[d];
+        far = far || __builtin_mul_overflow(size->is[d] - 1, stride->is[d], &reach) || __builtin_add_overflow(last, reach, &last);
     }
     size_t e = taper_dtype_size((taper_dtype)self->dtype);
-    if (offset < 0 || (n && self->storage && ((uint64_t)last + 1) * e > self->storage->bytes))
+    if (offset < 0 || (n && self->storage && (far || (uint64_t)last >= self->storage->bytes / e)))
         return TAPER_FAIL(TAPER_RUNTIME,
                           "setStorage: sizes %s, strides %s, storage offset %lld, and itemsize %zu requiring a storage size of "
                           "%lld are out of bounds for storage of size %zu",
                           taper__shape_text(size->count, size->is).s, taper__shape_text(stride->count, stride->is).s,
-                          (long long)offset, e, (long long)((last + 1) * (int64_t)e), self->storage ? self->storage->bytes : 0);
+                          (long long)offset, e, far ? -1 : (long long)(((uint64_t)last + 1) * e), self->storage ? self->storage->bytes : 0);
     return taper__out_view(c, 0, self, size->count, size->is, stride->is, offset);
 }
 

@@ -79,23 +79,25 @@ taper_status taper_tensor_from_data(taper_tensor **out, const void *data, taper_
     return TAPER_OK;
 }
 
+static void tensor_keep(void *ctx) { (void)ctx; } /* memory that stays the caller's */
+
 taper_status taper_tensor_wrap(taper_tensor **out, void *data, size_t bytes, taper_dtype dtype, taper_device device,
                                int ndim, const int64_t *shape, const int64_t *strides, void (*release)(void *ctx),
                                void *ctx) {
     int64_t n;
     TAPER_TRY(taper__shape_numel(&n, ndim, shape, "wrap"));
     int64_t last = n - 1;
+    bool far = false;
     if (strides && n) {
         last = 0;
         for (int d = 0; d < ndim; d++) {
             int64_t reach;
-            if (strides[d] < 0 || __builtin_mul_overflow(shape[d] - 1, strides[d], &reach) || __builtin_add_overflow(last, reach, &last) ||
-                last > INT64_MAX / 16)
-                return TAPER_FAIL(TAPER_VALUE, "wrap: strides %s of shape %s are negative or too large", taper__shape_text(ndim, strides).s,
-                                  taper__shape_text(ndim, shape).s);
+            if (strides[d] < 0)
+                return TAPER_FAIL(TAPER_VALUE, "wrap: strides %s: negative strides are not supported", taper__shape_text(ndim, strides).s);
+            far = far || __builtin_mul_overflow(shape[d] - 1, strides[d], &reach) || __builtin_add_overflow(last, reach, &last);
         }
     }
-    if (last >= 0 && ((uint64_t)last + 1) * taper_dtype_size(dtype) > bytes)
+    if (far || (last >= 0 && (uint64_t)last >= bytes / taper_dtype_size(dtype)))
         return TAPER_FAIL(TAPER_VALUE, "wrap: %s of %s needs more than the %zu bytes given",
                           taper__shape_text(ndim, shape).s, taper_dtype_name(dtype), bytes);
     taper_tensor *t = NULL;
@@ -105,7 +107,7 @@ taper_status taper_tensor_wrap(taper_tensor **out, void *data, size_t bytes, tap
         taper_tensor_release(t);
         return TAPER_FAIL(TAPER_MEMORY, "wrap: no memory for a storage header");
     }
-    *s = (taper_storage){.refs = 1, .device = device, .data = data, .bytes = bytes, .release = release, .ctx = ctx};
+    *s = (taper_storage){.refs = 1, .device = device, .data = data, .bytes = bytes, .release = release ? release : tensor_keep, .ctx = ctx};
     t->storage = s;
     taper__tensor_set_layout(t, ndim, shape, strides);
     *out = t;

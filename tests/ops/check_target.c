@@ -33,7 +33,7 @@ static void inplace_case(const test_case *c, taper_dtype dtype, layout how) {
     }
     taper_tensor *self = a.args[0].t;
     uint32_t version = taper_tensor_version(self);
-    taper_manual_seed(1234);
+    inputs_seed(&a);
     st = taper_op_call_inplace(c->row, a.args, c->nargs);
     if (inplace_refused(self, want.t[0])) {
         if (st == TAPER_OK)
@@ -51,7 +51,7 @@ static void inplace_case(const test_case *c, taper_dtype dtype, layout how) {
     const char *bad = target_compare(c, self, want.t[0]);
     if (bad[0])
         fail("%s_ against %s: %s", c->row->name, c->row->name, bad);
-    else if (taper_tensor_version(self) <= version)
+    else if (taper_tensor_version(self) <= version && inputs_touched(&a, 0) >= 0)
         fail("%s_ did not raise the version of its argument (still %u)", c->row->name, version);
     else if (inputs_touched(&a, 1) >= 0)
         fail("%s_ wrote outside its argument, to the memory of tensor %d", c->row->name, inputs_touched(&a, 1));
@@ -81,7 +81,7 @@ static void inplace_grad(const test_case *c) {
     TAPER_TRY_GOTO(inputs_make(&a, c, &s));
     TAPER_TRY_GOTO(taper_clone(&self, a.args[0].t));
     a.args[0].t = self;
-    taper_manual_seed(1234);
+    inputs_seed(&a);
     TAPER_TRY_GOTO(taper_op_call_inplace(c->row, a.args, c->nargs));
     r.t[r.count = 0] = taper_tensor_retain(self);
     r.count = 1;
@@ -138,7 +138,7 @@ static taper_tensor *target_new(taper_dtype dtype, int ndim, const int64_t *shap
 static const char *out_try(const test_case *c, const inputs *in, taper_tensor *want, taper_tensor *target) {
     uint32_t version = target ? taper_tensor_version(target) : 0;
     const char *bad = "no memory";
-    taper_manual_seed(1234);
+    inputs_seed(in);
     if (target && taper_op_call_out(c->row, in->args, c->nargs, target) != TAPER_OK)
         bad = taper_error_message();
     else if (target && target->numel && taper_tensor_version(target) <= version)
@@ -178,8 +178,8 @@ void check_out(const test_case *c) {
     }
     const char *bad = out_try(c, &in, w, target_new(d, w->ndim, w->shape, false)), *what = "same shape";
     if (!bad[0]) what = "empty, to be resized", bad = out_try(c, &in, w, target_new(d, 1, &zero, false));
-    if (!bad[0]) what = "transposed", bad = out_try(c, &in, w, target_new(d, w->ndim, w->shape, true));
-    if (!bad[0] && d == TAPER_F32) what = "float64", bad = out_try(c, &in, w, target_new(TAPER_F64, w->ndim, w->shape, false));
+    if (!bad[0] && !case_is_random(c)) what = "transposed", bad = out_try(c, &in, w, target_new(d, w->ndim, w->shape, true));
+    if (!bad[0] && d == TAPER_F32 && !case_is_random(c)) what = "float64", bad = out_try(c, &in, w, target_new(TAPER_F64, w->ndim, w->shape, false));
     if (!bad[0] && inputs_touched(&in, 0) >= 0) bad = "an argument was written";
     if (bad[0])
         fail("out= (%s): %s", what, bad);

@@ -78,6 +78,9 @@ taper_status inputs_make(inputs *in, const test_case *c, const setup *s);
  * arguments that may be written; inside their window only. */
 int inputs_touched(const inputs *in, uint32_t modifies);
 void inputs_free(inputs *in);
+void inputs_seed(const inputs *in); /* random operators draw the same numbers at every call */
+/* Values of random operators follow the order of elements in memory, as torch's do: other layouts, other numbers. */
+bool case_is_random(const test_case *c);
 
 /* Results of one call and what became of the gradients. */
 typedef struct results {

@@ -190,9 +190,21 @@ void inputs_free(inputs *in) {
     memset(in, 0, sizeof *in);
 }
 
+void inputs_seed(const inputs *in) {
+    taper_manual_seed(1234);
+    for (int k = 0; k < in->c->nargs; k++)
+        if (in->c->args[k].seeded) taper_generator_seed(in->generator, (uint64_t)in->c->args[k].value.i);
+}
+
+bool case_is_random(const test_case *c) {
+    bool random = c->row->op->random;
+    for (int k = 0; k < c->nargs; k++) random = random || c->schema->args[k].kind == TAPER_ARG_GENERATOR;
+    return random || c->sample->unspecified;
+}
+
 taper_status run_op(const taper_op_row *row, const inputs *in, results *r) {
     memset(r, 0, sizeof *r);
-    taper_manual_seed(1234); /* random operators draw the same numbers every time */
+    inputs_seed(in);
     TAPER_TRY(taper_op_call(row, in->args, in->c->nargs, r->t));
     while (r->count < TAPER_MAX_OUTS && r->t[r->count]) r->count++;
     return TAPER_OK;

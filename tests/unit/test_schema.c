@@ -90,7 +90,7 @@ static bool kind_agrees(const char *letters, const taper_schema_arg *a) {
     for (int i = 0; i < (int)(sizeof kinds / sizeof *kinds); i++) {
         if (strcmp(kinds[i].letters, letters)) continue;
         if (kinds[i].kind != (int)a->kind || kinds[i].scalar != a->scalar) return false;
-        bool number = a->kind == TAPER_ARG_INT || a->kind == TAPER_ARG_FLOAT || a->kind == TAPER_ARG_BOOL;
+        bool number = a->kind == TAPER_ARG_INT || a->kind == TAPER_ARG_FLOAT;
         return !number || kinds[i].optional == a->optional; /* pointers and lists say "none" by NULL */
     }
     return false;
@@ -114,7 +114,9 @@ static void test_rows(void) {
         }
         if (s && !why[0] && k != s->nargs) snprintf(why, sizeof why, "%d C parameters for \"%s\"", k, row->schema);
         size_t n = s ? strlen(s->name) : 0;
-        bool named = s && !strncmp(row->name, s->name, n) && (!row->name[n] || (row->name[n] == '_' && s->overload[0]));
+        /* "max.dim" is row max_dim, "random_.to" random_to_ */
+        if (s && n > 1 && s->name[n - 1] == '_' && s->overload[0]) n--;
+        bool named = s && !strncmp(row->name, s->name, n) && (!row->name[n] || (row->name[n] == '_' && s->overload[0]) || !strcmp(row->name, s->name));
         if (s && !why[0] && !named) snprintf(why, sizeof why, "the row is called %s, its schema %s.%s", row->name, s->name, s->overload);
         if (!why[0]) continue;
         bad++;

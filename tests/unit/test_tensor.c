@@ -228,6 +228,7 @@ static void test_out(void) {
 }
 
 int main(void) {
+    int64_t live = taper__alloc_live();
     test_new();
     test_views();
     test_storage_outlives();
@@ -237,6 +238,7 @@ int main(void) {
     test_read_write();
     test_version();
     test_out();
+    CHECK("nothing_left", taper__alloc_live() == live);
     printf("%d passed, %d failed\n", passed, failed);
     return failed != 0;
 }
