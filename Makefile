@@ -6,6 +6,10 @@ PREFIX  ?= /usr/local
 VERSION := $(shell cat VERSION)
 SOVERSION := $(firstword $(subst ., ,$(VERSION)))
 PYTHON  ?= python3
+# make V=1 shows the whole commands.
+ifeq ($(V),)
+Q = @printf '  %s\n' '$@';
+endif
 
 # A row that leaves its last fields out means zero there: that is what the tables of samples and kernels rely on.
 WARN    := -Wall -Wextra -Wpedantic -Werror -Wno-missing-field-initializers
@@ -44,26 +48,27 @@ include scripts/python.mk
 include scripts/test.mk
 include scripts/demo.mk
 include scripts/examples.mk
+include scripts/gpu.mk
 
 $(BUILD)/libtaper.so: $(OBJ) $(CUDA_OBJ)
-	$(CC) -shared -Wl,-soname,libtaper.so.$(SOVERSION) -Wl,-z,defs $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q)$(CC) -shared -Wl,-soname,libtaper.so.$(SOVERSION) -Wl,-z,defs $(LDFLAGS) -o $@ $^ $(LIBS)
 	@ln -sf libtaper.so $(BUILD)/libtaper.so.$(SOVERSION)
 
 $(BUILD)/libtaper.a: $(OBJ) $(CUDA_OBJ)
 	@rm -f $@
-	ar qcs $@ $^
+	$(Q)ar qcs $@ $^
 
 $(BUILD)/taper: $(CLI_OBJ) $(BUILD)/libtaper.a
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $(BUILD)/obj/%.o: %.c VERSION
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 define simd_rule
 $(BUILD)/obj/%.$(1).o: %.c
 	@mkdir -p $$(@D)
-	$(CC) $(ALL_CFLAGS) -O3 $(MARCH_$(1)) -DTAPER_SIMD_LEVEL=$(1) -DTAPER_SIMD_$(1)=1 -MMD -MP -c -o $$@ $$<
+	$$(Q)$(CC) $(ALL_CFLAGS) -O3 $(MARCH_$(1)) -DTAPER_SIMD_LEVEL=$(1) -DTAPER_SIMD_$(1)=1 -MMD -MP -c -o $$@ $$<
 endef
 $(foreach l,$(LEVELS),$(eval $(call simd_rule,$(l))))
 

@@ -12,17 +12,17 @@ CUDA_OBJ := $(BUILD)/cuda/embed.o
 
 $(BUILD)/cuda/%.sm90a.fatbin: %.sm90a.cu
 	@mkdir -p $(@D)
-	$(NVCC) $(NVCC_FLAGS) $(CUDA_TARGETS_sm90a) -MD -MF $(@:.fatbin=.d) -MT $@ -fatbin -o $@ $<
+	$(Q)$(NVCC) $(NVCC_FLAGS) $(CUDA_TARGETS_sm90a) -MD -MF $(@:.fatbin=.d) -MT $@ -fatbin -o $@ $<
 
 $(BUILD)/cuda/%.fatbin: %.cu
 	@mkdir -p $(@D)
-	$(NVCC) $(NVCC_FLAGS) $(CUDA_TARGETS) -MD -MF $(@:.fatbin=.d) -MT $@ -fatbin -o $@ $<
+	$(Q)$(NVCC) $(NVCC_FLAGS) $(CUDA_TARGETS) -MD -MF $(@:.fatbin=.d) -MT $@ -fatbin -o $@ $<
 
 $(BUILD)/cuda/embed.S: $(FATBIN) scripts/embed.sh
 	@mkdir -p $(@D)
 	sh scripts/embed.sh $(FATBIN) > $@
 
 $(CUDA_OBJ): $(BUILD)/cuda/embed.S $(FATBIN)
-	$(CC) -c -o $@ $<
+	$(Q)$(CC) -c -o $@ $<
 
 -include $(FATBIN:.fatbin=.d)

@@ -4,7 +4,7 @@ EXAMPLES := $(sort $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard exampl
 
 $(BUILD)/examples/%: examples/%.c $(BUILD)/libtaper.so
 	@mkdir -p $(@D)
-	$(CC) -std=c11 $(OPT) $(WARN) -Iinclude -o $@ $< -L$(BUILD) -ltaper -lm -Wl,-rpath,$(abspath $(BUILD))
+	$(Q)$(CC) -std=c11 $(OPT) $(WARN) -Iinclude -o $@ $< -L$(BUILD) -ltaper -lm -Wl,-rpath,$(abspath $(BUILD))
 
 examples: $(EXAMPLES)
 	@set -e; for e in $^; do echo "== $$e"; $$e; done

@@ -21,12 +21,12 @@ python: $(PY_EXT) $(PY_HOME)/.linked
 
 $(BUILD)/obj-$(PY_TAG)/%.o: %.c VERSION
 	@mkdir -p $(@D)
-	$(CC) $(PY_CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(PY_CFLAGS) -MMD -MP -c -o $@ $<
 
 # The library is inside the extension: one file, nothing to find at run time. Only PyInit__C is visible.
 $(PY_EXT): $(PY_OBJ) $(BUILD)/libtaper.a
 	@mkdir -p $(@D)
-	$(CC) -shared -Wl,--exclude-libs,ALL -Wl,-z,relro,-z,now $(LDFLAGS) -o $@ $(PY_OBJ) $(BUILD)/libtaper.a $(LIBS)
+	$(Q)$(CC) -shared -Wl,--exclude-libs,ALL -Wl,-z,relro,-z,now $(LDFLAGS) -o $@ $(PY_OBJ) $(BUILD)/libtaper.a $(LIBS)
 
 # Python files are linked, not copied: an edit is seen at once. The stamp depends on their names only.
 $(PY_HOME)/.linked: FORCE_PY_LINK

@@ -9,11 +9,11 @@ FUZZ_ROUNDS ?= 3000
 TEST_JOBS ?= 2
 
 $(BUILD)/test-ops: $(OPS_OBJ) $(BUILD)/libtaper.a
-	$(CC) $(LDFLAGS) -pthread -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(LDFLAGS) -pthread -o $@ $^ $(LIBS)
 
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/libtaper.a
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -pthread -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(LDFLAGS) -pthread -o $@ $^ $(LIBS)
 
 # Kept: they are intermediate files to make, but rebuilding them at every run helps nobody.
 .SECONDARY: $(UNIT_SRC:%.c=$(BUILD)/obj/%.o) $(FUZZ_SRC:%.c=$(BUILD)/obj/%.o)

@@ -10,6 +10,10 @@
 
 TAPER_BEGIN
 
+/* A line for each of the driver, cuBLASLt, cuDNN, NVRTC and NVML: its version, or why it cannot be used. Loads them. Cut to
+ * size. */
+TAPER_API void taper_cuda_describe_providers(char *text, size_t size);
+
 /* ---- streams: queues of work on one GPU ---- */
 
 /* Each GPU has a default stream of the library's own, which does not wait for the driver's null stream. A thread's

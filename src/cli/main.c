@@ -2,6 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <taper/cuda.h>
+
 #include "cli/cli.h"
 
 static const cli_command commands[] = {
@@ -18,7 +20,7 @@ static void main_help(FILE *to) {
     fprintf(to, "usage: taper COMMAND [ARGUMENTS]\n\n");
     for (int i = 0; i < COMMANDS; i++)
         fprintf(to, "  taper %s %s\n      %s\n", commands[i].name, commands[i].arguments, commands[i].help);
-    fprintf(to, "  taper version\n      prints the version\n");
+    fprintf(to, "  taper version [-v]\n      prints the version; -v: and which CUDA libraries are found\n");
 }
 
 int cli_failed(const char *command) {
@@ -49,7 +51,12 @@ int main(int argc, char **argv) {
         return 0;
     }
     if (!strcmp(argv[1], "version") || !strcmp(argv[1], "--version") || !strcmp(argv[1], "-V")) {
+        char found[4096];
         printf("taper %s\n", TAPER_VERSION);
+        if (argc > 2 && (!strcmp(argv[2], "-v") || !strcmp(argv[2], "--verbose"))) {
+            taper_cuda_describe_providers(found, sizeof found);
+            printf("%s", found);
+        }
         return 0;
     }
     for (int i = 0; i < COMMANDS; i++) {
