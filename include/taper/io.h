@@ -13,67 +13,67 @@
 TAPER_BEGIN
 
 typedef struct taper_tree taper_tree;
-typedef struct taper_node taper_node;
+typedef struct taper_item taper_item;
 
-typedef enum taper_node_kind {
-    TAPER_NODE_NONE,
-    TAPER_NODE_BOOL,
-    TAPER_NODE_INT,
-    TAPER_NODE_BIG_INT, /* text: two's complement, little endian */
-    TAPER_NODE_FLOAT,
-    TAPER_NODE_STRING, /* text: UTF-8 */
-    TAPER_NODE_BYTES,
-    TAPER_NODE_BYTE_ARRAY,
-    TAPER_NODE_LIST,
-    TAPER_NODE_TUPLE,
-    TAPER_NODE_SIZE, /* torch.Size */
-    TAPER_NODE_SET,
-    TAPER_NODE_FROZEN_SET,
-    TAPER_NODE_DICT,
-    TAPER_NODE_ORDERED_DICT,
-    TAPER_NODE_COUNTER, /* collections.Counter */
-    TAPER_NODE_TENSOR,
-    TAPER_NODE_PARAMETER, /* a tensor that was a torch.nn.Parameter */
-    TAPER_NODE_DTYPE,     /* integer: a taper_dtype */
-    TAPER_NODE_DEVICE,    /* text: "cuda:0" */
-    TAPER_NODE_KIND_COUNT
-} taper_node_kind;
+typedef enum taper_item_kind {
+    TAPER_ITEM_NONE,
+    TAPER_ITEM_BOOL,
+    TAPER_ITEM_INT,
+    TAPER_ITEM_BIG_INT, /* text: two's complement, little endian */
+    TAPER_ITEM_FLOAT,
+    TAPER_ITEM_STRING, /* text: UTF-8 */
+    TAPER_ITEM_BYTES,
+    TAPER_ITEM_BYTE_ARRAY,
+    TAPER_ITEM_LIST,
+    TAPER_ITEM_TUPLE,
+    TAPER_ITEM_SIZE, /* torch.Size */
+    TAPER_ITEM_SET,
+    TAPER_ITEM_FROZEN_SET,
+    TAPER_ITEM_DICT,
+    TAPER_ITEM_ORDERED_DICT,
+    TAPER_ITEM_COUNTER, /* collections.Counter */
+    TAPER_ITEM_TENSOR,
+    TAPER_ITEM_PARAMETER, /* a tensor that was a torch.nn.Parameter */
+    TAPER_ITEM_DTYPE,     /* integer: a taper_dtype */
+    TAPER_ITEM_DEVICE,    /* text: "cuda:0" */
+    TAPER_ITEM_KIND_COUNT
+} taper_item_kind;
 
 /* ---- reading a tree ---- */
 TAPER_API void taper_tree_release(taper_tree *tree); /* NULL is a no-op */
-TAPER_API taper_node *taper_tree_root(const taper_tree *tree);
-TAPER_API taper_node_kind taper_node_get_kind(const taper_node *node);
-TAPER_API const char *taper_node_kind_name(taper_node_kind kind);
-TAPER_API int64_t taper_node_integer(const taper_node *node); /* BOOL, INT, DTYPE; else 0 */
-TAPER_API double taper_node_number(const taper_node *node);   /* BOOL, INT, FLOAT; else 0 */
+TAPER_API taper_item *taper_tree_root(const taper_tree *tree);
+TAPER_API taper_item_kind taper_item_get_kind(const taper_item *node);
+TAPER_API const char *taper_item_kind_name(taper_item_kind kind);
+TAPER_API int64_t taper_item_integer(const taper_item *node); /* BOOL, INT, DTYPE; else 0 */
+TAPER_API double taper_item_number(const taper_item *node);   /* BOOL, INT, FLOAT; else 0 */
 /* STRING, BYTES, BYTE_ARRAY, BIG_INT, DEVICE: text with a 0 behind its *bytes bytes; else NULL. bytes may be NULL. */
-TAPER_API const char *taper_node_text(const taper_node *node, size_t *bytes);
+TAPER_API const char *taper_item_text(const taper_item *node, size_t *bytes);
 /* TENSOR, PARAMETER: borrowed while the tree lives; else NULL */
-TAPER_API taper_tensor *taper_node_tensor(const taper_node *node);
+TAPER_API taper_tensor *taper_item_tensor(const taper_item *node);
 /* Items of a list, tuple, size or set; entries of a dictionary. */
-TAPER_API int64_t taper_node_count(const taper_node *node);
-TAPER_API taper_node *taper_node_item(const taper_node *node, int64_t i);  /* item or value; NULL outside the range */
-TAPER_API taper_node *taper_node_key(const taper_node *node, int64_t i);   /* of a dictionary */
-TAPER_API taper_node *taper_node_find(const taper_node *node, const char *key); /* value of a string key, or NULL */
+TAPER_API int64_t taper_item_count(const taper_item *node);
+TAPER_API taper_item *taper_item_at(const taper_item *node, int64_t i);  /* item or value; NULL outside the range */
+TAPER_API taper_item *taper_item_key(const taper_item *node, int64_t i);   /* of a dictionary */
+TAPER_API taper_item *taper_item_find(const taper_item *node, const char *key); /* value of a string key, or NULL */
 /* Attributes that hang on an object (a DICT; "_metadata" on a module's state_dict, "__metadata__" of safetensors), or NULL. */
-TAPER_API taper_node *taper_node_state(const taper_node *node);
+TAPER_API taper_item *taper_item_state(const taper_item *node);
 /* A mark for the walker's own use (an index, a Python object); 0 at first. The library does not read it. */
-TAPER_API uintptr_t taper_node_mark(const taper_node *node);
-TAPER_API void taper_node_set_mark(taper_node *node, uintptr_t mark);
+TAPER_API uintptr_t taper_item_mark(const taper_item *node);
+TAPER_API void taper_item_set_mark(taper_item *node, uintptr_t mark);
 
 /* ---- building a tree ---- */
 TAPER_API taper_status taper_tree_new(taper_tree **out);
-TAPER_API void taper_tree_set_root(taper_tree *tree, taper_node *root);
+TAPER_API void taper_tree_set_root(taper_tree *tree, taper_item *root);
 /* New nodes; NULL when out of memory (with the message set). A node may be put in several places: it is stored once. */
-TAPER_API taper_node *taper_tree_node(taper_tree *tree, taper_node_kind kind); /* NONE and the empty containers */
-TAPER_API taper_node *taper_tree_integer(taper_tree *tree, taper_node_kind kind, int64_t value); /* BOOL, INT, DTYPE */
-TAPER_API taper_node *taper_tree_float(taper_tree *tree, double value);
-TAPER_API taper_node *taper_tree_text(taper_tree *tree, taper_node_kind kind, const char *text, size_t bytes);
+TAPER_API taper_item *taper_tree_item(taper_tree *tree, taper_item_kind kind); /* NONE and the empty containers */
+TAPER_API taper_item *taper_tree_integer(taper_tree *tree, taper_item_kind kind, int64_t value); /* BOOL, INT, DTYPE */
+TAPER_API taper_item *taper_tree_float(taper_tree *tree, double value);
+TAPER_API taper_item *taper_tree_text(taper_tree *tree, taper_item_kind kind, const char *text, size_t bytes);
 /* kind TENSOR or PARAMETER; the node takes a reference of its own. requires_grad is the tensor's. */
-TAPER_API taper_node *taper_tree_tensor(taper_tree *tree, taper_node_kind kind, taper_tensor *tensor);
-TAPER_API taper_status taper_node_append(taper_tree *tree, taper_node *container, taper_node *item);
-TAPER_API taper_status taper_node_put(taper_tree *tree, taper_node *dict, taper_node *key, taper_node *value);
-TAPER_API void taper_node_set_state(taper_node *node, taper_node *state);
+TAPER_API taper_item *taper_tree_tensor(taper_tree *tree, taper_item_kind kind, taper_tensor *tensor);
+TAPER_API taper_status taper_item_append(taper_tree *tree, taper_item *container, taper_item *item);
+TAPER_API taper_status taper_item_put(taper_tree *tree, taper_item *dict, taper_item *key, taper_item *value);
+TAPER_API void taper_item_set_state(taper_item *node, taper_item *state);
 
 /* ---- files ---- */
 typedef struct taper_load_options {

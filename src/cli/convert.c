@@ -12,24 +12,24 @@ static bool convert_ends(const char *text, const char *end) {
 }
 
 /* A flat dictionary of tensors, or the one under "state_dict" or "model" of a checkpoint. */
-static const taper_node *convert_dict(const taper_node *root) {
+static const taper_item *convert_dict(const taper_item *root) {
     const char *names[] = {"state_dict", "model"};
     for (int i = 0; i < 2; i++) {
-        const taper_node *inner = taper_node_find(root, names[i]);
-        if (inner && !taper_node_tensor(inner)) return inner;
+        const taper_item *inner = taper_item_find(root, names[i]);
+        if (inner && !taper_item_tensor(inner)) return inner;
     }
     return root;
 }
 
-static int convert_safetensors(const taper_node *dict, const char *path) {
-    int64_t n = taper_node_count(dict), kept = 0;
+static int convert_safetensors(const taper_item *dict, const char *path) {
+    int64_t n = taper_item_count(dict), kept = 0;
     const char **names = calloc((size_t)n + 1, sizeof *names);
     taper_tensor **tensors = calloc((size_t)n + 1, sizeof *tensors);
     int rc = names && tensors ? 0 : 1;
     for (int64_t i = 0; i < n && !rc; i++) {
-        taper_node *key = taper_node_key(dict, i);
-        const char *name = key ? taper_node_text(key, NULL) : NULL;
-        taper_tensor *t = taper_node_tensor(taper_node_item(dict, i));
+        taper_item *key = taper_item_key(dict, i);
+        const char *name = key ? taper_item_text(key, NULL) : NULL;
+        taper_tensor *t = taper_item_tensor(taper_item_at(dict, i));
         if (!name || !t) {
             fprintf(stderr, "taper convert: %s is no tensor and is left out: safetensors holds tensors only\n", name ? name : "an entry");
             continue;

@@ -9,8 +9,8 @@ typedef struct inspect_sum {
     int64_t tensors, elements, bytes;
 } inspect_sum;
 
-static void inspect_node(const taper_node *node, const char *path, int depth, inspect_sum *sum) {
-    taper_tensor *t = taper_node_tensor(node);
+static void inspect_node(const taper_item *node, const char *path, int depth, inspect_sum *sum) {
+    taper_tensor *t = taper_item_tensor(node);
     if (t) {
         char shape[256] = "";
         int used = 0;
@@ -23,26 +23,26 @@ static void inspect_node(const taper_node *node, const char *path, int depth, in
         sum->bytes += bytes;
         return;
     }
-    taper_node_kind kind = taper_node_get_kind(node);
-    bool dict = kind == TAPER_NODE_DICT || kind == TAPER_NODE_ORDERED_DICT || kind == TAPER_NODE_COUNTER;
-    bool list = kind == TAPER_NODE_LIST || kind == TAPER_NODE_TUPLE || kind == TAPER_NODE_SIZE || kind == TAPER_NODE_SET ||
-                kind == TAPER_NODE_FROZEN_SET;
+    taper_item_kind kind = taper_item_get_kind(node);
+    bool dict = kind == TAPER_ITEM_DICT || kind == TAPER_ITEM_ORDERED_DICT || kind == TAPER_ITEM_COUNTER;
+    bool list = kind == TAPER_ITEM_LIST || kind == TAPER_ITEM_TUPLE || kind == TAPER_ITEM_SIZE || kind == TAPER_ITEM_SET ||
+                kind == TAPER_ITEM_FROZEN_SET;
     if ((dict || list) && depth < 32) {
-        for (int64_t i = 0; i < taper_node_count(node); i++) {
+        for (int64_t i = 0; i < taper_item_count(node); i++) {
             char below[1024], number[32];
-            const taper_node *key = dict ? taper_node_key(node, i) : NULL;
-            snprintf(number, sizeof number, "%" PRId64, key ? taper_node_integer(key) : i);
-            const char *name = key && taper_node_text(key, NULL) ? taper_node_text(key, NULL) : number;
+            const taper_item *key = dict ? taper_item_key(node, i) : NULL;
+            snprintf(number, sizeof number, "%" PRId64, key ? taper_item_integer(key) : i);
+            const char *name = key && taper_item_text(key, NULL) ? taper_item_text(key, NULL) : number;
             snprintf(below, sizeof below, "%s%s%s", path, *path ? "." : "", name);
-            inspect_node(taper_node_item(node, i), below, depth + 1, sum);
+            inspect_node(taper_item_at(node, i), below, depth + 1, sum);
         }
-        if (!taper_node_count(node)) printf("%-48s %s, empty\n", *path ? path : ".", taper_node_kind_name(kind));
+        if (!taper_item_count(node)) printf("%-48s %s, empty\n", *path ? path : ".", taper_item_kind_name(kind));
         return;
     }
-    printf("%-48s %-14s ", *path ? path : ".", taper_node_kind_name(kind));
-    if (taper_node_text(node, NULL)) printf("%.60s\n", taper_node_text(node, NULL));
-    else if (kind == TAPER_NODE_FLOAT) printf("%g\n", taper_node_number(node));
-    else printf("%" PRId64 "\n", taper_node_integer(node));
+    printf("%-48s %-14s ", *path ? path : ".", taper_item_kind_name(kind));
+    if (taper_item_text(node, NULL)) printf("%.60s\n", taper_item_text(node, NULL));
+    else if (kind == TAPER_ITEM_FLOAT) printf("%g\n", taper_item_number(node));
+    else printf("%" PRId64 "\n", taper_item_integer(node));
 }
 
 int cli_inspect(int argc, char **argv) {

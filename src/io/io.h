@@ -47,9 +47,9 @@ taper_status taper__sink_close(taper_sink *s, taper_status so_far);
 
 /* ---- tree.c ---- */
 /* Kinds that exist while a pickle is parsed and never in a finished tree. */
-enum { TREE_MARK = TAPER_NODE_KIND_COUNT, TREE_GLOBAL, TREE_STORAGE };
+enum { TREE_MARK = TAPER_ITEM_KIND_COUNT, TREE_GLOBAL, TREE_STORAGE };
 
-struct taper_node {
+struct taper_item {
     uint8_t kind;
     int32_t height;         /* tree_check: containers below; and how far its walk has come */
     uint32_t walk, written; /* written: the save that gave it `memo` */
@@ -62,30 +62,30 @@ struct taper_node {
             size_t bytes;
         };
         struct {
-            taper_node **items; /* dictionaries: key, value, key, value */
+            taper_item **items; /* dictionaries: key, value, key, value */
             int64_t count, room;
         };
         struct {
             taper_tensor *tensor;
-            taper_node *next_tensor;
+            taper_item *next_tensor;
             int64_t numel; /* TREE_STORAGE: elements */
             uint8_t dtype; /* TREE_STORAGE: NONE when untyped */
         };
     };
-    taper_node *state;
+    taper_item *state;
     uintptr_t mark;
 };
 
 typedef struct taper_tree_chunk taper_tree_chunk;
 struct taper_tree {
-    taper_node *root, *tensors;
+    taper_item *root, *tensors;
     taper_tree_chunk *chunks;
     size_t used, limit; /* bytes; limit 0: none */
     uint32_t walks;     /* of tree_check so far: each writes its own two marks */
 };
 void *taper__tree_alloc(taper_tree *tree, size_t bytes); /* cleared; NULL with a message */
-bool taper__node_is_dict(const taper_node *node);
-bool taper__node_is_sequence(const taper_node *node);
+bool taper__item_is_dict(const taper_item *node);
+bool taper__item_is_sequence(const taper_item *node);
 /* Refuses cycles, towers of containers higher than TAPER_TREE_HEIGHT and nodes of the parse-time kinds. */
 enum { TAPER_TREE_HEIGHT = 1000 };
 taper_status taper__tree_check(taper_tree *tree);
@@ -101,15 +101,15 @@ typedef struct taper_pickle {
     size_t file_offset;     /* of data, for messages */
     taper_storage_fn storage;
     void *ctx;
-    taper_node **stack, **memo;
+    taper_item **stack, **memo;
     size_t depth, stack_room, memo_room, memo_count;
 } taper_pickle;
 /* One pickle from data[at]; `at` is moved behind it. *out is not checked by taper__tree_check yet. */
-taper_status taper__pickle_read(taper_pickle *p, taper_node **out);
-taper_status taper__pickle_global(taper_pickle *p, taper_node **out, const char *module, size_t module_bytes,
+taper_status taper__pickle_read(taper_pickle *p, taper_item **out);
+taper_status taper__pickle_global(taper_pickle *p, taper_item **out, const char *module, size_t module_bytes,
                                   const char *name, size_t name_bytes);
-taper_status taper__pickle_reduce(taper_pickle *p, taper_node **out, taper_node *callable, taper_node *args);
-taper_status taper__pickle_persistent(taper_pickle *p, taper_node **out, taper_node *id);
+taper_status taper__pickle_reduce(taper_pickle *p, taper_item **out, taper_item *callable, taper_item *args);
+taper_status taper__pickle_persistent(taper_pickle *p, taper_item **out, taper_item *id);
 #define PICKLE_FAIL(p, status, format, ...)                                                                            \
     TAPER_FAIL(status, "pickle at byte %zu: " format, (p)->file_offset + (p)->start, __VA_ARGS__)
 

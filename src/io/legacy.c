@@ -52,9 +52,9 @@ static taper_status legacy_mention(void *ctx, const char *key, const char *locat
 }
 
 /* The element size is not in the file's tail: it follows from the bytes the tree asked for. */
-static taper_status legacy_fill(legacy *l, const taper_source *s, size_t at, const taper_node *keys) {
-    for (int64_t i = 0; i < taper_node_count(keys); i++) {
-        const char *key = taper_node_text(keys->items[i], NULL);
+static taper_status legacy_fill(legacy *l, const taper_source *s, size_t at, const taper_item *keys) {
+    for (int64_t i = 0; i < taper_item_count(keys); i++) {
+        const char *key = taper_item_text(keys->items[i], NULL);
         legacy_storage *found = NULL;
         for (size_t k = 0; key && k < l->count; k++)
             if (!strcmp(l->storages[k].key, key)) found = &l->storages[k];
@@ -80,16 +80,16 @@ static taper_status legacy_fill(legacy *l, const taper_source *s, size_t at, con
     return TAPER_OK;
 }
 
-static bool legacy_is_magic(const taper_node *n) {
+static bool legacy_is_magic(const taper_item *n) {
     static const unsigned char magic[10] = {0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19};
-    return n->kind == TAPER_NODE_BIG_INT && n->bytes >= 10 && !memcmp(n->text, magic, 10);
+    return n->kind == TAPER_ITEM_BIG_INT && n->bytes >= 10 && !memcmp(n->text, magic, 10);
 }
 
 taper_status taper__load_legacy(taper_tree **out, taper_source *s, const taper_load_options *options) {
     taper_status st = TAPER_OK;
     legacy l = {.options = options, .size = s->size};
     taper_tree *tree = NULL;
-    taper_node *head[3] = {NULL, NULL, NULL}, *keys = NULL;
+    taper_item *head[3] = {NULL, NULL, NULL}, *keys = NULL;
     TAPER_TRY_GOTO(taper_tree_new(&tree));
     tree->limit = 128 * s->size + (1 << 20);
     taper_pickle p = {.tree = tree, .data = s->data, .size = s->size, .storage = legacy_mention, .ctx = &l};
@@ -101,21 +101,21 @@ taper_status taper__load_legacy(taper_tree **out, taper_source *s, const taper_l
             goto out;
         }
     }
-    if (head[1]->kind != TAPER_NODE_INT || head[1]->integer != 1001) {
-        st = TAPER_FAIL(TAPER_FORMAT, "Invalid protocol version: %lld", (long long)taper_node_integer(head[1]));
+    if (head[1]->kind != TAPER_ITEM_INT || head[1]->integer != 1001) {
+        st = TAPER_FAIL(TAPER_FORMAT, "Invalid protocol version: %lld", (long long)taper_item_integer(head[1]));
         goto out;
     }
-    const taper_node *little = taper_node_find(head[2], "little_endian");
-    if (little && !taper_node_integer(little)) {
+    const taper_item *little = taper_item_find(head[2], "little_endian");
+    if (little && !taper_item_integer(little)) {
         st = TAPER_FAIL(TAPER_FORMAT, "only files written on little-endian machines can be read");
         goto out;
     }
     TAPER_TRY_GOTO(taper__pickle_read(&p, &tree->root));
     TAPER_TRY_GOTO(taper__tree_check(tree));
     TAPER_TRY_GOTO(taper__pickle_read(&p, &keys));
-    if (keys->kind != TAPER_NODE_LIST) {
+    if (keys->kind != TAPER_ITEM_LIST) {
         st = TAPER_FAIL(TAPER_FORMAT, "byte %zu: the list of storages is a %s", p.start,
-                        taper_node_kind_name((taper_node_kind)keys->kind));
+                        taper_item_kind_name((taper_item_kind)keys->kind));
         goto out;
     }
     TAPER_TRY_GOTO(legacy_fill(&l, s, p.at, keys));

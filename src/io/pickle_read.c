@@ -16,11 +16,11 @@ static taper_status read_number(taper_pickle *p, int bytes, uint64_t *out) {
     return TAPER_OK;
 }
 
-static taper_status read_push(taper_pickle *p, taper_node *n) {
+static taper_status read_push(taper_pickle *p, taper_item *n) {
     if (!n) return TAPER_MEMORY;
     if (p->depth == p->stack_room) {
         size_t room = p->stack_room ? 2 * p->stack_room : 256;
-        taper_node **stack = taper__realloc(p->stack, room * sizeof *stack);
+        taper_item **stack = taper__realloc(p->stack, room * sizeof *stack);
         if (!stack) return PICKLE_FAIL(p, TAPER_MEMORY, "no memory for a stack of %zu", room);
         p->stack = stack;
         p->stack_room = room;
@@ -29,7 +29,7 @@ static taper_status read_push(taper_pickle *p, taper_node *n) {
     return TAPER_OK;
 }
 /* The n topmost values, none of them a mark; popped. They stay readable until the next push. */
-static taper_status read_pop(taper_pickle *p, size_t n, taper_node ***out) {
+static taper_status read_pop(taper_pickle *p, size_t n, taper_item ***out) {
     if (p->depth < n) return PICKLE_FAIL(p, TAPER_FORMAT, "opcode 0x%02x finds an empty stack", p->data[p->start]);
     *out = p->stack + p->depth - n;
     for (size_t i = 0; i < n; i++)
@@ -39,7 +39,7 @@ static taper_status read_pop(taper_pickle *p, size_t n, taper_node ***out) {
     return TAPER_OK;
 }
 /* Everything above the topmost mark, which goes too. */
-static taper_status read_pop_mark(taper_pickle *p, size_t *n, taper_node ***out) {
+static taper_status read_pop_mark(taper_pickle *p, size_t *n, taper_item ***out) {
     size_t at = p->depth;
     while (at > 0 && p->stack[at - 1]->kind != TREE_MARK) at--;
     if (at == 0) return PICKLE_FAIL(p, TAPER_FORMAT, "opcode 0x%02x finds no mark", p->data[p->start]);
@@ -48,7 +48,7 @@ static taper_status read_pop_mark(taper_pickle *p, size_t *n, taper_node ***out)
     p->depth = at - 1;
     return TAPER_OK;
 }
-static taper_status read_top(taper_pickle *p, taper_node **out) {
+static taper_status read_top(taper_pickle *p, taper_item **out) {
     if (p->depth == 0 || p->stack[p->depth - 1]->kind == TREE_MARK)
         return PICKLE_FAIL(p, TAPER_FORMAT, "opcode 0x%02x finds nothing to work on", p->data[p->start]);
     *out = p->stack[p->depth - 1];
@@ -56,13 +56,13 @@ static taper_status read_top(taper_pickle *p, taper_node **out) {
 }
 
 static taper_status read_memo_put(taper_pickle *p, uint64_t index) {
-    taper_node *top;
+    taper_item *top;
     TAPER_TRY(read_top(p, &top));
     if (index > p->size) /* every entry was put by an opcode of the same data */
         return PICKLE_FAIL(p, TAPER_FORMAT, "memo index %llu in %zu bytes", (unsigned long long)index, p->size);
     if (index >= p->memo_room) {
         size_t room = 2 * (size_t)index + 64;
-        taper_node **memo = taper__realloc(p->memo, room * sizeof *memo);
+        taper_item **memo = taper__realloc(p->memo, room * sizeof *memo);
         if (!memo) return PICKLE_FAIL(p, TAPER_MEMORY, "no memory for a memo of %zu", room);
         memset(memo + p->memo_room, 0, (room - p->memo_room) * sizeof *memo);
         p->memo = memo;
@@ -78,7 +78,7 @@ static taper_status read_memo_get(taper_pickle *p, uint64_t index) {
     return read_push(p, p->memo[index]);
 }
 
-static taper_status read_text(taper_pickle *p, int length_bytes, taper_node_kind kind) {
+static taper_status read_text(taper_pickle *p, int length_bytes, taper_item_kind kind) {
     uint64_t n;
     TAPER_TRY(read_number(p, length_bytes, &n));
     TAPER_TRY(read_need(p, n));
@@ -95,10 +95,10 @@ static taper_status read_long(taper_pickle *p, int length_bytes) {
     TAPER_TRY(read_need(p, n));
     const unsigned char *b = p->data + p->at;
     p->at += n;
-    if (n > 8) return read_push(p, taper_tree_text(p->tree, TAPER_NODE_BIG_INT, (const char *)b, n));
+    if (n > 8) return read_push(p, taper_tree_text(p->tree, TAPER_ITEM_BIG_INT, (const char *)b, n));
     if (n > 0) v = io_little(b, (int)n);
     if (n > 0 && n < 8 && b[n - 1] & 0x80) v |= ~UINT64_C(0) << (8 * n);
-    return read_push(p, taper_tree_integer(p->tree, TAPER_NODE_INT, (int64_t)v));
+    return read_push(p, taper_tree_integer(p->tree, TAPER_ITEM_INT, (int64_t)v));
 }
 
 static taper_status read_float(taper_pickle *p) {
@@ -110,49 +110,49 @@ static taper_status read_float(taper_pickle *p) {
     return read_push(p, taper_tree_float(p->tree, d));
 }
 
-static taper_status read_sequence(taper_pickle *p, taper_node_kind kind, taper_node **items, size_t n) {
-    taper_node *s = taper_tree_node(p->tree, kind);
+static taper_status read_sequence(taper_pickle *p, taper_item_kind kind, taper_item **items, size_t n) {
+    taper_item *s = taper_tree_item(p->tree, kind);
     if (!s) return TAPER_MEMORY;
-    for (size_t i = 0; i < n; i++) TAPER_TRY(taper_node_append(p->tree, s, items[i]));
+    for (size_t i = 0; i < n; i++) TAPER_TRY(taper_item_append(p->tree, s, items[i]));
     return read_push(p, s);
 }
-static taper_status read_marked_sequence(taper_pickle *p, taper_node_kind kind) {
-    taper_node **items;
+static taper_status read_marked_sequence(taper_pickle *p, taper_item_kind kind) {
+    taper_item **items;
     size_t n;
     TAPER_TRY(read_pop_mark(p, &n, &items));
     return read_sequence(p, kind, items, n);
 }
 static taper_status read_short_tuple(taper_pickle *p, size_t n) {
-    taper_node **items;
+    taper_item **items;
     TAPER_TRY(read_pop(p, n, &items));
-    return read_sequence(p, TAPER_NODE_TUPLE, items, n);
+    return read_sequence(p, TAPER_ITEM_TUPLE, items, n);
 }
 
-static taper_status read_extend(taper_pickle *p, taper_node **items, size_t n, taper_node_kind kind) {
-    taper_node *target;
+static taper_status read_extend(taper_pickle *p, taper_item **items, size_t n, taper_item_kind kind) {
+    taper_item *target;
     TAPER_TRY(read_top(p, &target));
     if (target->kind != kind)
         return PICKLE_FAIL(p, TAPER_FORMAT, "cannot append to a %s",
-                           taper_node_kind_name((taper_node_kind)target->kind));
-    for (size_t i = 0; i < n; i++) TAPER_TRY(taper_node_append(p->tree, target, items[i]));
+                           taper_item_kind_name((taper_item_kind)target->kind));
+    for (size_t i = 0; i < n; i++) TAPER_TRY(taper_item_append(p->tree, target, items[i]));
     return TAPER_OK;
 }
-static taper_status read_put(taper_pickle *p, taper_node **items, size_t n) {
-    taper_node *target;
+static taper_status read_put(taper_pickle *p, taper_item **items, size_t n) {
+    taper_item *target;
     TAPER_TRY(read_top(p, &target));
-    if (!taper__node_is_dict(target) || n % 2)
+    if (!taper__item_is_dict(target) || n % 2)
         return PICKLE_FAIL(p, TAPER_FORMAT, "cannot set %zu keys and values in a %s", n,
-                           taper_node_kind_name((taper_node_kind)target->kind));
+                           taper_item_kind_name((taper_item_kind)target->kind));
     for (size_t i = 0; i < n; i += 2) {
         uint8_t k = items[i]->kind;
-        if (k == TAPER_NODE_LIST || k == TAPER_NODE_SET || k == TAPER_NODE_BYTE_ARRAY || taper__node_is_dict(items[i]))
-            return PICKLE_FAIL(p, TAPER_FORMAT, "unhashable type: '%s'", taper_node_kind_name((taper_node_kind)k));
-        TAPER_TRY(taper_node_put(p->tree, target, items[i], items[i + 1]));
+        if (k == TAPER_ITEM_LIST || k == TAPER_ITEM_SET || k == TAPER_ITEM_BYTE_ARRAY || taper__item_is_dict(items[i]))
+            return PICKLE_FAIL(p, TAPER_FORMAT, "unhashable type: '%s'", taper_item_kind_name((taper_item_kind)k));
+        TAPER_TRY(taper_item_put(p->tree, target, items[i], items[i + 1]));
     }
     return TAPER_OK;
 }
 static taper_status read_dict(taper_pickle *p) {
-    taper_node **items, *dict = taper_tree_node(p->tree, TAPER_NODE_DICT);
+    taper_item **items, *dict = taper_tree_item(p->tree, TAPER_ITEM_DICT);
     size_t n;
     TAPER_TRY(read_pop_mark(p, &n, &items));
     TAPER_TRY(read_push(p, dict)); /* takes the mark's place, below the items */
@@ -169,42 +169,42 @@ static taper_status read_global(taper_pickle *p) {
         bytes[i] = (size_t)(end - text[i]);
         p->at += bytes[i] + 1;
     }
-    taper_node *n = NULL;
+    taper_item *n = NULL;
     TAPER_TRY(taper__pickle_global(p, &n, (const char *)text[0], bytes[0], (const char *)text[1], bytes[1]));
     return read_push(p, n);
 }
 static taper_status read_stack_global(taper_pickle *p) {
-    taper_node **pair, *n = NULL;
+    taper_item **pair, *n = NULL;
     TAPER_TRY(read_pop(p, 2, &pair));
-    if (pair[0]->kind != TAPER_NODE_STRING || pair[1]->kind != TAPER_NODE_STRING)
+    if (pair[0]->kind != TAPER_ITEM_STRING || pair[1]->kind != TAPER_ITEM_STRING)
         return PICKLE_FAIL(p, TAPER_FORMAT, "the name of a global is not a string%s", "");
     TAPER_TRY(taper__pickle_global(p, &n, pair[0]->text, pair[0]->bytes, pair[1]->text, pair[1]->bytes));
     return read_push(p, n);
 }
 
 static taper_status read_call(taper_pickle *p) {
-    taper_node **pair, *n = NULL;
+    taper_item **pair, *n = NULL;
     TAPER_TRY(read_pop(p, 2, &pair));
     TAPER_TRY(taper__pickle_reduce(p, &n, pair[0], pair[1]));
     return read_push(p, n);
 }
 static taper_status read_build(taper_pickle *p) {
-    taper_node **state, *target;
+    taper_item **state, *target;
     TAPER_TRY(read_pop(p, 1, &state));
     TAPER_TRY(read_top(p, &target));
-    if (target->kind != TAPER_NODE_ORDERED_DICT && target->kind != TAPER_NODE_TENSOR &&
-        target->kind != TAPER_NODE_PARAMETER)
+    if (target->kind != TAPER_ITEM_ORDERED_DICT && target->kind != TAPER_ITEM_TENSOR &&
+        target->kind != TAPER_ITEM_PARAMETER)
         return PICKLE_FAIL(p, TAPER_TYPE, "Can only build Tensor, Parameter, OrderedDict, but got %s",
-                           taper_node_kind_name((taper_node_kind)target->kind));
-    if (state[0]->kind != TAPER_NODE_DICT)
+                           taper_item_kind_name((taper_item_kind)target->kind));
+    if (state[0]->kind != TAPER_ITEM_DICT)
         return PICKLE_FAIL(p, TAPER_FORMAT, "the attributes of a %s are a %s, not a dict",
-                           taper_node_kind_name((taper_node_kind)target->kind),
-                           taper_node_kind_name((taper_node_kind)state[0]->kind));
-    taper_node_set_state(target, state[0]);
+                           taper_item_kind_name((taper_item_kind)target->kind),
+                           taper_item_kind_name((taper_item_kind)state[0]->kind));
+    taper_item_set_state(target, state[0]);
     return TAPER_OK;
 }
 static taper_status read_persistent(taper_pickle *p) {
-    taper_node **id, *n = NULL;
+    taper_item **id, *n = NULL;
     TAPER_TRY(read_pop(p, 1, &id));
     TAPER_TRY(taper__pickle_persistent(p, &n, id[0]));
     return read_push(p, n);
@@ -212,7 +212,7 @@ static taper_status read_persistent(taper_pickle *p) {
 
 static taper_status read_opcode(taper_pickle *p, unsigned char op) {
     taper_tree *t = p->tree;
-    taper_node **items = NULL, *top;
+    taper_item **items = NULL, *top;
     uint64_t v;
     size_t n;
     switch (op) {
@@ -222,20 +222,20 @@ static taper_status read_opcode(taper_pickle *p, unsigned char op) {
     case 0x95:
         return read_number(p, 8, &v); /* FRAME: its length is of no use here */
     case 'N':
-        return read_push(p, taper_tree_node(t, TAPER_NODE_NONE));
+        return read_push(p, taper_tree_item(t, TAPER_ITEM_NONE));
     case 0x88:
-        return read_push(p, taper_tree_integer(t, TAPER_NODE_BOOL, 1));
+        return read_push(p, taper_tree_integer(t, TAPER_ITEM_BOOL, 1));
     case 0x89:
-        return read_push(p, taper_tree_integer(t, TAPER_NODE_BOOL, 0));
+        return read_push(p, taper_tree_integer(t, TAPER_ITEM_BOOL, 0));
     case 'J':
         TAPER_TRY(read_number(p, 4, &v));
-        return read_push(p, taper_tree_integer(t, TAPER_NODE_INT, (int32_t)v));
+        return read_push(p, taper_tree_integer(t, TAPER_ITEM_INT, (int32_t)v));
     case 'K':
         TAPER_TRY(read_number(p, 1, &v));
-        return read_push(p, taper_tree_integer(t, TAPER_NODE_INT, (int64_t)v));
+        return read_push(p, taper_tree_integer(t, TAPER_ITEM_INT, (int64_t)v));
     case 'M':
         TAPER_TRY(read_number(p, 2, &v));
-        return read_push(p, taper_tree_integer(t, TAPER_NODE_INT, (int64_t)v));
+        return read_push(p, taper_tree_integer(t, TAPER_ITEM_INT, (int64_t)v));
     case 0x8a:
         return read_long(p, 1);
     case 0x8b:
@@ -244,36 +244,36 @@ static taper_status read_opcode(taper_pickle *p, unsigned char op) {
         return read_float(p);
     case 0x8c:
     case 'U':
-        return read_text(p, 1, TAPER_NODE_STRING);
+        return read_text(p, 1, TAPER_ITEM_STRING);
     case 'X':
     case 'T':
-        return read_text(p, 4, TAPER_NODE_STRING);
+        return read_text(p, 4, TAPER_ITEM_STRING);
     case 0x8d:
-        return read_text(p, 8, TAPER_NODE_STRING);
+        return read_text(p, 8, TAPER_ITEM_STRING);
     case 'C':
-        return read_text(p, 1, TAPER_NODE_BYTES);
+        return read_text(p, 1, TAPER_ITEM_BYTES);
     case 'B':
-        return read_text(p, 4, TAPER_NODE_BYTES);
+        return read_text(p, 4, TAPER_ITEM_BYTES);
     case 0x8e:
-        return read_text(p, 8, TAPER_NODE_BYTES);
+        return read_text(p, 8, TAPER_ITEM_BYTES);
     case 0x96:
-        return read_text(p, 8, TAPER_NODE_BYTE_ARRAY);
+        return read_text(p, 8, TAPER_ITEM_BYTE_ARRAY);
     case ']':
-        return read_push(p, taper_tree_node(t, TAPER_NODE_LIST));
+        return read_push(p, taper_tree_item(t, TAPER_ITEM_LIST));
     case ')':
-        return read_push(p, taper_tree_node(t, TAPER_NODE_TUPLE));
+        return read_push(p, taper_tree_item(t, TAPER_ITEM_TUPLE));
     case '}':
-        return read_push(p, taper_tree_node(t, TAPER_NODE_DICT));
+        return read_push(p, taper_tree_item(t, TAPER_ITEM_DICT));
     case 0x8f:
-        return read_push(p, taper_tree_node(t, TAPER_NODE_SET));
+        return read_push(p, taper_tree_item(t, TAPER_ITEM_SET));
     case '(':
-        return read_push(p, taper_tree_node(t, (taper_node_kind)TREE_MARK));
+        return read_push(p, taper_tree_item(t, (taper_item_kind)TREE_MARK));
     case 'l':
-        return read_marked_sequence(p, TAPER_NODE_LIST);
+        return read_marked_sequence(p, TAPER_ITEM_LIST);
     case 't':
-        return read_marked_sequence(p, TAPER_NODE_TUPLE);
+        return read_marked_sequence(p, TAPER_ITEM_TUPLE);
     case 0x91:
-        return read_marked_sequence(p, TAPER_NODE_FROZEN_SET);
+        return read_marked_sequence(p, TAPER_ITEM_FROZEN_SET);
     case 0x85:
         return read_short_tuple(p, 1);
     case 0x86:
@@ -284,13 +284,13 @@ static taper_status read_opcode(taper_pickle *p, unsigned char op) {
         return read_dict(p);
     case 'a':
         TAPER_TRY(read_pop(p, 1, &items));
-        return read_extend(p, items, 1, TAPER_NODE_LIST);
+        return read_extend(p, items, 1, TAPER_ITEM_LIST);
     case 'e':
         TAPER_TRY(read_pop_mark(p, &n, &items));
-        return read_extend(p, items, n, TAPER_NODE_LIST);
+        return read_extend(p, items, n, TAPER_ITEM_LIST);
     case 0x90:
         TAPER_TRY(read_pop_mark(p, &n, &items));
-        return read_extend(p, items, n, TAPER_NODE_SET);
+        return read_extend(p, items, n, TAPER_ITEM_SET);
     case 's':
         TAPER_TRY(read_pop(p, 2, &items));
         return read_put(p, items, 2);
@@ -334,7 +334,7 @@ static taper_status read_opcode(taper_pickle *p, unsigned char op) {
     }
 }
 
-taper_status taper__pickle_read(taper_pickle *p, taper_node **out) {
+taper_status taper__pickle_read(taper_pickle *p, taper_item **out) {
     taper_status st = TAPER_OK;
     size_t first = p->at;
     for (;;) {

@@ -171,14 +171,14 @@ static taper_status write_tensor_args(pickle_writer *w, const taper_tensor *t, b
     return write_op(w, 't');
 }
 
-static taper_status write_node(pickle_writer *w, taper_node *n);
+static taper_status write_node(pickle_writer *w, taper_item *n);
 
-static taper_status write_tensor(pickle_writer *w, const taper_node *n) {
+static taper_status write_tensor(pickle_writer *w, const taper_item *n) {
     const taper_tensor *t = n->tensor;
     if (!t->storage) return TAPER_FAIL(TAPER_NOT_IMPLEMENTED, "save: %s has no data to save", TAPER_TEXT(t));
     const char *rebuild =
         write_is_untyped((taper_dtype)t->dtype) ? "torch._utils\n_rebuild_tensor_v3\n" : write_tensor_v2;
-    if (n->kind == TAPER_NODE_PARAMETER) {
+    if (n->kind == TAPER_ITEM_PARAMETER) {
         TAPER_TRY(write_global(w, n->state ? "torch._utils\n_rebuild_parameter_with_state\n"
                                            : "torch._utils\n_rebuild_parameter\n"));
         TAPER_TRY(write_op(w, '('));
@@ -204,14 +204,14 @@ static taper_status write_tensor(pickle_writer *w, const taper_node *n) {
     return write_op(w, 'R');
 }
 
-static taper_status write_items(pickle_writer *w, const taper_node *n, const char *end) {
+static taper_status write_items(pickle_writer *w, const taper_item *n, const char *end) {
     if (n->count == 0 && end[0] != 't') return TAPER_OK;
     TAPER_TRY(write_op(w, '('));
     for (int64_t i = 0; i < n->count; i++) TAPER_TRY(write_node(w, n->items[i]));
     return write_op(w, end[0]);
 }
 
-static taper_status write_device(pickle_writer *w, const taper_node *n) {
+static taper_status write_device(pickle_writer *w, const taper_item *n) {
     const char *colon = memchr(n->text, ':', n->bytes);
     TAPER_TRY(write_global(w, "torch\ndevice\n"));
     TAPER_TRY(write_op(w, '('));
@@ -225,62 +225,62 @@ static taper_status write_device(pickle_writer *w, const taper_node *n) {
 }
 
 /* The value without its place in the memo. *early: the memo entry was already made, before the contents. */
-static taper_status write_value(pickle_writer *w, taper_node *n, bool *early) {
+static taper_status write_value(pickle_writer *w, taper_item *n, bool *early) {
     uint64_t bits = 0;
     switch ((int)n->kind) {
-    case TAPER_NODE_NONE:
+    case TAPER_ITEM_NONE:
         return write_op(w, 'N');
-    case TAPER_NODE_BOOL:
+    case TAPER_ITEM_BOOL:
         return write_flag(w, n->integer != 0);
-    case TAPER_NODE_INT:
+    case TAPER_ITEM_INT:
         return write_int(w, n->integer);
-    case TAPER_NODE_BIG_INT:
+    case TAPER_ITEM_BIG_INT:
         TAPER_TRY(n->bytes < 256 ? write_op_number(w, (char)0x8a, n->bytes, 1)
                                  : write_op_number(w, (char)0x8b, n->bytes, 4));
         return taper__bytes_add(w->out, n->text, n->bytes);
-    case TAPER_NODE_FLOAT:
+    case TAPER_ITEM_FLOAT:
         for (int i = 0; i < 8; i++) bits = bits << 8 | ((const unsigned char *)&n->number)[i];
         return write_op_number(w, 'G', bits, 8);
-    case TAPER_NODE_STRING:
+    case TAPER_ITEM_STRING:
         return write_text(w, n->text, n->bytes);
-    case TAPER_NODE_BYTES:
+    case TAPER_ITEM_BYTES:
         return write_bytes(w, n->text, n->bytes);
-    case TAPER_NODE_BYTE_ARRAY:
+    case TAPER_ITEM_BYTE_ARRAY:
         TAPER_TRY(write_global(w, "__builtin__\nbytearray\n"));
         TAPER_TRY(write_bytes(w, n->text, n->bytes));
         return taper__bytes_add(w->out, "\x85R", 2);
-    case TAPER_NODE_TUPLE:
+    case TAPER_ITEM_TUPLE:
         return n->count ? write_items(w, n, "t") : write_op(w, ')');
-    case TAPER_NODE_SIZE:
+    case TAPER_ITEM_SIZE:
         TAPER_TRY(write_global(w, "torch\nSize\n"));
         TAPER_TRY(write_items(w, n, "t"));
         return taper__bytes_add(w->out, "\x85R", 2);
-    case TAPER_NODE_SET:
-    case TAPER_NODE_FROZEN_SET:
-        TAPER_TRY(write_global(w, n->kind == TAPER_NODE_SET ? write_set : write_frozen_set));
+    case TAPER_ITEM_SET:
+    case TAPER_ITEM_FROZEN_SET:
+        TAPER_TRY(write_global(w, n->kind == TAPER_ITEM_SET ? write_set : write_frozen_set));
         TAPER_TRY(write_op(w, ']'));
         TAPER_TRY(write_items(w, n, "e"));
         return taper__bytes_add(w->out, "\x85R", 2);
-    case TAPER_NODE_COUNTER:
+    case TAPER_ITEM_COUNTER:
         TAPER_TRY(write_global(w, "collections\nCounter\n"));
         TAPER_TRY(write_op(w, '}'));
         TAPER_TRY(write_items(w, n, "u"));
         return taper__bytes_add(w->out, "\x85R", 2);
-    case TAPER_NODE_LIST:
-    case TAPER_NODE_DICT:
-        TAPER_TRY(write_op(w, n->kind == TAPER_NODE_LIST ? ']' : '}'));
+    case TAPER_ITEM_LIST:
+    case TAPER_ITEM_DICT:
+        TAPER_TRY(write_op(w, n->kind == TAPER_ITEM_LIST ? ']' : '}'));
         break;
-    case TAPER_NODE_ORDERED_DICT:
+    case TAPER_ITEM_ORDERED_DICT:
         TAPER_TRY(write_hooks(w));
         break;
-    case TAPER_NODE_TENSOR:
-    case TAPER_NODE_PARAMETER:
+    case TAPER_ITEM_TENSOR:
+    case TAPER_ITEM_PARAMETER:
         return write_tensor(w, n);
-    case TAPER_NODE_DTYPE:
+    case TAPER_ITEM_DTYPE:
         if ((uint64_t)n->integer >= TAPER_DTYPE_COUNT)
             return TAPER_FAIL(TAPER_VALUE, "save: no dtype %lld", (long long)n->integer);
         return write_global(w, write_dtype_globals[n->integer]);
-    case TAPER_NODE_DEVICE:
+    case TAPER_ITEM_DEVICE:
         return write_device(w, n);
     default:
         return TAPER_FAIL(TAPER_TYPE, "save: a node of kind %d", n->kind);
@@ -288,14 +288,14 @@ static taper_status write_value(pickle_writer *w, taper_node *n, bool *early) {
     *early = true;
     TAPER_TRY(write_remember(w, &n->memo));
     n->written = w->save;
-    TAPER_TRY(write_items(w, n, n->kind == TAPER_NODE_LIST ? "e" : "u"));
-    if (!n->state || n->kind != TAPER_NODE_ORDERED_DICT) return TAPER_OK;
+    TAPER_TRY(write_items(w, n, n->kind == TAPER_ITEM_LIST ? "e" : "u"));
+    if (!n->state || n->kind != TAPER_ITEM_ORDERED_DICT) return TAPER_OK;
     TAPER_TRY(write_node(w, n->state));
     return write_op(w, 'b');
 }
 
-static taper_status write_node(pickle_writer *w, taper_node *n) {
-    bool early = false, small = n->kind <= TAPER_NODE_FLOAT || n->kind == TAPER_NODE_DTYPE;
+static taper_status write_node(pickle_writer *w, taper_item *n) {
+    bool early = false, small = n->kind <= TAPER_ITEM_FLOAT || n->kind == TAPER_ITEM_DTYPE;
     if (n->written == w->save) return write_recall(w, n->memo);
     TAPER_TRY(write_value(w, n, &early));
     if (small || early) return TAPER_OK;

@@ -7,7 +7,7 @@
 enum { ST_MAX_HEADER = 100000000 }; /* the format's own bound */
 
 typedef struct st_entry {
-    taper_node *name;
+    taper_item *name;
     taper_dtype dtype;
     int ndim;
     int64_t shape[TAPER_MAX_DIMS];
@@ -96,12 +96,12 @@ static taper_status st_escape(st_reader *r, char **o) {
     *o = st_utf8(*o, u);
     return TAPER_OK;
 }
-static taper_status st_string(st_reader *r, taper_node **out) {
+static taper_status st_string(st_reader *r, taper_item **out) {
     TAPER_TRY(st_expect(r, '"'));
     const unsigned char *stop = r->p;
     while (stop < r->end && *stop != '"') stop += *stop == '\\' ? 2 : 1;
     if (stop >= r->end) return ST_FAIL(r, "%s", "a string without end");
-    taper_node *n = taper_tree_text(r->tree, TAPER_NODE_STRING, (const char *)r->p,
+    taper_item *n = taper_tree_text(r->tree, TAPER_ITEM_STRING, (const char *)r->p,
                                     (size_t)(stop - r->p)); /* escapes only shrink */
     if (!n) return TAPER_MEMORY;
     char *text = (char *)n->text, *o = text;
@@ -152,7 +152,7 @@ static taper_status st_tensor(st_reader *r, st_entry *e) {
     e->at = st_at(r);
     TAPER_TRY(st_expect(r, '{'));
     do {
-        taper_node *key, *value;
+        taper_item *key, *value;
         TAPER_TRY(st_string(r, &key));
         TAPER_TRY(st_expect(r, ':'));
         if (!strcmp(key->text, "dtype")) {
@@ -182,8 +182,8 @@ static taper_status st_tensor(st_reader *r, st_entry *e) {
     return TAPER_OK;
 }
 
-static taper_status st_metadata(st_reader *r, taper_node *root) {
-    taper_node *all = taper_tree_node(r->tree, TAPER_NODE_DICT), *key, *value;
+static taper_status st_metadata(st_reader *r, taper_item *root) {
+    taper_item *all = taper_tree_item(r->tree, TAPER_ITEM_DICT), *key, *value;
     if (!all) return TAPER_MEMORY;
     if (root->state) return ST_FAIL(r, "%s", "__metadata__ stands twice");
     root->state = all;
@@ -193,16 +193,16 @@ static taper_status st_metadata(st_reader *r, taper_node *root) {
         TAPER_TRY(st_string(r, &key));
         TAPER_TRY(st_expect(r, ':'));
         TAPER_TRY(st_string(r, &value));
-        TAPER_TRY(taper_node_put(r->tree, all, key, value));
+        TAPER_TRY(taper_item_put(r->tree, all, key, value));
     } while (st_is(r, ','));
     return st_expect(r, '}');
 }
 
-static taper_status st_header(st_reader *r, taper_node *root) {
+static taper_status st_header(st_reader *r, taper_item *root) {
     TAPER_TRY(st_expect(r, '{'));
     if (!st_is(r, '}')) {
         do {
-            taper_node *name;
+            taper_item *name;
             TAPER_TRY(st_string(r, &name));
             TAPER_TRY(st_expect(r, ':'));
             if (!strcmp(name->text, "__metadata__")) {
@@ -283,7 +283,7 @@ out:
     return st;
 }
 
-static taper_status st_build(st_reader *r, taper_node *root, size_t data_at, const taper_load_options *options) {
+static taper_status st_build(st_reader *r, taper_item *root, size_t data_at, const taper_load_options *options) {
     taper_device device;
     if (r->count) TAPER_TRY(taper__load_device(&device, "cpu", options));
     for (size_t i = 0; i < r->count; i++) {
@@ -295,9 +295,9 @@ static taper_status st_build(st_reader *r, taper_node *root, size_t data_at, con
         taper_tensor_release(bytes);
         TAPER_TRY(st);
         t->dtype = (uint8_t)e->dtype;
-        taper_node *n = taper_tree_tensor(r->tree, TAPER_NODE_TENSOR, t);
+        taper_item *n = taper_tree_tensor(r->tree, TAPER_ITEM_TENSOR, t);
         taper_tensor_release(t);
-        TAPER_TRY(taper_node_put(r->tree, root, e->name, n));
+        TAPER_TRY(taper_item_put(r->tree, root, e->name, n));
     }
     return TAPER_OK;
 }
@@ -313,7 +313,7 @@ taper_status taper__load_safetensors(taper_tree **out, taper_source *s, const ta
     r.end = r.p + header;
     size_t data_at = 8 + header;
     TAPER_TRY_GOTO(taper_tree_new(&r.tree));
-    taper_node *root = r.tree->root = taper_tree_node(r.tree, TAPER_NODE_DICT);
+    taper_item *root = r.tree->root = taper_tree_item(r.tree, TAPER_ITEM_DICT);
     if (!root) {
         st = TAPER_MEMORY;
         goto out;

@@ -19,7 +19,7 @@ taper_status taper_tree_new(taper_tree **out) {
 
 void taper_tree_release(taper_tree *tree) {
     if (!tree) return;
-    for (taper_node *n = tree->tensors; n; n = n->next_tensor) taper_tensor_release(n->tensor);
+    for (taper_item *n = tree->tensors; n; n = n->next_tensor) taper_tensor_release(n->tensor);
     for (taper_tree_chunk *c = tree->chunks, *next; c; c = next) {
         next = c->next;
         taper__free(c);
@@ -51,26 +51,26 @@ fail:
     return NULL;
 }
 
-void taper_tree_set_root(taper_tree *tree, taper_node *root) { tree->root = root; }
-taper_node *taper_tree_root(const taper_tree *tree) { return tree->root; }
+void taper_tree_set_root(taper_tree *tree, taper_item *root) { tree->root = root; }
+taper_item *taper_tree_root(const taper_tree *tree) { return tree->root; }
 
-taper_node *taper_tree_node(taper_tree *tree, taper_node_kind kind) {
-    taper_node *n = taper__tree_alloc(tree, sizeof *n);
+taper_item *taper_tree_item(taper_tree *tree, taper_item_kind kind) {
+    taper_item *n = taper__tree_alloc(tree, sizeof *n);
     if (n) n->kind = (uint8_t)kind;
     return n;
 }
-taper_node *taper_tree_integer(taper_tree *tree, taper_node_kind kind, int64_t value) {
-    taper_node *n = taper_tree_node(tree, kind);
+taper_item *taper_tree_integer(taper_tree *tree, taper_item_kind kind, int64_t value) {
+    taper_item *n = taper_tree_item(tree, kind);
     if (n) n->integer = value;
     return n;
 }
-taper_node *taper_tree_float(taper_tree *tree, double value) {
-    taper_node *n = taper_tree_node(tree, TAPER_NODE_FLOAT);
+taper_item *taper_tree_float(taper_tree *tree, double value) {
+    taper_item *n = taper_tree_item(tree, TAPER_ITEM_FLOAT);
     if (n) n->number = value;
     return n;
 }
-taper_node *taper_tree_text(taper_tree *tree, taper_node_kind kind, const char *text, size_t bytes) {
-    taper_node *n = taper_tree_node(tree, kind);
+taper_item *taper_tree_text(taper_tree *tree, taper_item_kind kind, const char *text, size_t bytes) {
+    taper_item *n = taper_tree_item(tree, kind);
     char *copy = n ? taper__tree_alloc(tree, bytes + 1) : NULL;
     if (!copy) return NULL;
     if (bytes) memcpy(copy, text, bytes);
@@ -78,8 +78,8 @@ taper_node *taper_tree_text(taper_tree *tree, taper_node_kind kind, const char *
     n->bytes = bytes;
     return n;
 }
-taper_node *taper_tree_tensor(taper_tree *tree, taper_node_kind kind, taper_tensor *tensor) {
-    taper_node *n = taper_tree_node(tree, kind);
+taper_item *taper_tree_tensor(taper_tree *tree, taper_item_kind kind, taper_tensor *tensor) {
+    taper_item *n = taper_tree_item(tree, kind);
     if (!n) return NULL;
     n->tensor = taper_tensor_retain(tensor);
     n->next_tensor = tree->tensors;
@@ -87,10 +87,10 @@ taper_node *taper_tree_tensor(taper_tree *tree, taper_node_kind kind, taper_tens
     return n;
 }
 
-static taper_status tree_grow(taper_tree *tree, taper_node *n, taper_node *item) {
+static taper_status tree_grow(taper_tree *tree, taper_item *n, taper_item *item) {
     if (n->count == n->room) {
         int64_t room = n->room ? 2 * n->room : 4;
-        taper_node **items = taper__tree_alloc(tree, (size_t)room * sizeof *items);
+        taper_item **items = taper__tree_alloc(tree, (size_t)room * sizeof *items);
         if (!items) return TAPER_MEMORY;
         if (n->count) memcpy(items, n->items, (size_t)n->count * sizeof *items);
         n->items = items;
@@ -100,87 +100,87 @@ static taper_status tree_grow(taper_tree *tree, taper_node *n, taper_node *item)
     return TAPER_OK;
 }
 
-bool taper__node_is_dict(const taper_node *n) {
-    return n->kind == TAPER_NODE_DICT || n->kind == TAPER_NODE_ORDERED_DICT || n->kind == TAPER_NODE_COUNTER;
+bool taper__item_is_dict(const taper_item *n) {
+    return n->kind == TAPER_ITEM_DICT || n->kind == TAPER_ITEM_ORDERED_DICT || n->kind == TAPER_ITEM_COUNTER;
 }
-bool taper__node_is_sequence(const taper_node *n) {
-    return n->kind >= TAPER_NODE_LIST && n->kind <= TAPER_NODE_FROZEN_SET;
+bool taper__item_is_sequence(const taper_item *n) {
+    return n->kind >= TAPER_ITEM_LIST && n->kind <= TAPER_ITEM_FROZEN_SET;
 }
 
-taper_status taper_node_append(taper_tree *tree, taper_node *container, taper_node *item) {
+taper_status taper_item_append(taper_tree *tree, taper_item *container, taper_item *item) {
     if (!container || !item) return TAPER_MEMORY; /* a failed constructor, its message still set */
-    if (!taper__node_is_sequence(container))
+    if (!taper__item_is_sequence(container))
         return TAPER_FAIL(TAPER_TYPE, "node_append: a %s has no items",
-                          taper_node_kind_name((taper_node_kind)container->kind));
+                          taper_item_kind_name((taper_item_kind)container->kind));
     return tree_grow(tree, container, item);
 }
-taper_status taper_node_put(taper_tree *tree, taper_node *dict, taper_node *key, taper_node *value) {
+taper_status taper_item_put(taper_tree *tree, taper_item *dict, taper_item *key, taper_item *value) {
     if (!dict || !key || !value) return TAPER_MEMORY;
-    if (!taper__node_is_dict(dict))
-        return TAPER_FAIL(TAPER_TYPE, "node_put: a %s has no keys", taper_node_kind_name((taper_node_kind)dict->kind));
+    if (!taper__item_is_dict(dict))
+        return TAPER_FAIL(TAPER_TYPE, "node_put: a %s has no keys", taper_item_kind_name((taper_item_kind)dict->kind));
     TAPER_TRY(tree_grow(tree, dict, key));
     return tree_grow(tree, dict, value); /* room is even: the second never needs memory */
 }
-void taper_node_set_state(taper_node *node, taper_node *state) { node->state = state; }
+void taper_item_set_state(taper_item *node, taper_item *state) { node->state = state; }
 
-taper_node_kind taper_node_get_kind(const taper_node *n) { return (taper_node_kind)n->kind; }
-const char *taper_node_kind_name(taper_node_kind kind) {
+taper_item_kind taper_item_get_kind(const taper_item *n) { return (taper_item_kind)n->kind; }
+const char *taper_item_kind_name(taper_item_kind kind) {
     static const char *const names[] = {
         "None",   "bool",      "int",         "int",          "float",     "str",      "bytes",       "bytearray",
         "list",   "tuple",     "torch.Size",  "set",          "frozenset", "dict",     "OrderedDict", "Counter",
         "Tensor", "Parameter", "torch.dtype", "torch.device", "mark",      "function", "storage"};
     return (unsigned)kind < (unsigned)TAPER_COUNT(names) ? names[kind] : "unknown";
 }
-int64_t taper_node_integer(const taper_node *n) {
-    return n->kind == TAPER_NODE_BOOL || n->kind == TAPER_NODE_INT || n->kind == TAPER_NODE_DTYPE ? n->integer : 0;
+int64_t taper_item_integer(const taper_item *n) {
+    return n->kind == TAPER_ITEM_BOOL || n->kind == TAPER_ITEM_INT || n->kind == TAPER_ITEM_DTYPE ? n->integer : 0;
 }
-double taper_node_number(const taper_node *n) {
-    if (n->kind == TAPER_NODE_FLOAT) return n->number;
-    return n->kind == TAPER_NODE_BOOL || n->kind == TAPER_NODE_INT ? (double)n->integer : 0;
+double taper_item_number(const taper_item *n) {
+    if (n->kind == TAPER_ITEM_FLOAT) return n->number;
+    return n->kind == TAPER_ITEM_BOOL || n->kind == TAPER_ITEM_INT ? (double)n->integer : 0;
 }
-const char *taper_node_text(const taper_node *n, size_t *bytes) {
-    bool text = (n->kind >= TAPER_NODE_STRING && n->kind <= TAPER_NODE_BYTE_ARRAY) || n->kind == TAPER_NODE_BIG_INT ||
-                n->kind == TAPER_NODE_DEVICE;
+const char *taper_item_text(const taper_item *n, size_t *bytes) {
+    bool text = (n->kind >= TAPER_ITEM_STRING && n->kind <= TAPER_ITEM_BYTE_ARRAY) || n->kind == TAPER_ITEM_BIG_INT ||
+                n->kind == TAPER_ITEM_DEVICE;
     if (bytes) *bytes = text ? n->bytes : 0;
     return text ? n->text : NULL;
 }
-taper_tensor *taper_node_tensor(const taper_node *n) {
-    return n->kind == TAPER_NODE_TENSOR || n->kind == TAPER_NODE_PARAMETER ? n->tensor : NULL;
+taper_tensor *taper_item_tensor(const taper_item *n) {
+    return n->kind == TAPER_ITEM_TENSOR || n->kind == TAPER_ITEM_PARAMETER ? n->tensor : NULL;
 }
-int64_t taper_node_count(const taper_node *n) {
-    return taper__node_is_dict(n) ? n->count / 2 : taper__node_is_sequence(n) ? n->count : 0;
+int64_t taper_item_count(const taper_item *n) {
+    return taper__item_is_dict(n) ? n->count / 2 : taper__item_is_sequence(n) ? n->count : 0;
 }
-taper_node *taper_node_item(const taper_node *n, int64_t i) {
-    if (i < 0 || i >= taper_node_count(n)) return NULL;
-    return n->items[taper__node_is_dict(n) ? 2 * i + 1 : i];
+taper_item *taper_item_at(const taper_item *n, int64_t i) {
+    if (i < 0 || i >= taper_item_count(n)) return NULL;
+    return n->items[taper__item_is_dict(n) ? 2 * i + 1 : i];
 }
-taper_node *taper_node_key(const taper_node *n, int64_t i) {
-    return taper__node_is_dict(n) && i >= 0 && i < n->count / 2 ? n->items[2 * i] : NULL;
+taper_item *taper_item_key(const taper_item *n, int64_t i) {
+    return taper__item_is_dict(n) && i >= 0 && i < n->count / 2 ? n->items[2 * i] : NULL;
 }
-taper_node *taper_node_find(const taper_node *n, const char *key) {
+taper_item *taper_item_find(const taper_item *n, const char *key) {
     size_t bytes = strlen(key);
-    for (int64_t i = taper_node_count(n) - 1; taper__node_is_dict(n) && i >= 0;
+    for (int64_t i = taper_item_count(n) - 1; taper__item_is_dict(n) && i >= 0;
          i--) { /* the last of equal keys counts */
-        const taper_node *k = n->items[2 * i];
-        if (k->kind == TAPER_NODE_STRING && k->bytes == bytes && !memcmp(k->text, key, bytes))
+        const taper_item *k = n->items[2 * i];
+        if (k->kind == TAPER_ITEM_STRING && k->bytes == bytes && !memcmp(k->text, key, bytes))
             return n->items[2 * i + 1];
     }
     return NULL;
 }
-taper_node *taper_node_state(const taper_node *n) { return n->state; }
-uintptr_t taper_node_mark(const taper_node *n) { return n->mark; }
-void taper_node_set_mark(taper_node *n, uintptr_t mark) { n->mark = mark; }
+taper_item *taper_item_state(const taper_item *n) { return n->state; }
+uintptr_t taper_item_mark(const taper_item *n) { return n->mark; }
+void taper_item_set_mark(taper_item *n, uintptr_t mark) { n->mark = mark; }
 
 /* Child i of any node, its state last; NULL behind the end. */
-static taper_node *tree_child(const taper_node *n, int64_t i) {
-    int64_t count = taper__node_is_dict(n) || taper__node_is_sequence(n) ? n->count : 0;
+static taper_item *tree_child(const taper_item *n, int64_t i) {
+    int64_t count = taper__item_is_dict(n) || taper__item_is_sequence(n) ? n->count : 0;
     return i < count ? n->items[i] : i == count ? n->state : NULL;
 }
 
 /* Depth first with an explicit stack that cannot pass the height limit. */
 taper_status taper__tree_check(taper_tree *tree) {
     struct {
-        taper_node *node;
+        taper_item *node;
         int64_t next;
     } stack[TAPER_TREE_HEIGHT];
     int depth = 0;
@@ -191,10 +191,10 @@ taper_status taper__tree_check(taper_tree *tree) {
     tree->root->walk = open;
     tree->root->height = 0;
     while (depth > 0) {
-        taper_node *n = stack[depth - 1].node, *child = tree_child(n, stack[depth - 1].next++);
-        if (n->kind >= TAPER_NODE_KIND_COUNT)
+        taper_item *n = stack[depth - 1].node, *child = tree_child(n, stack[depth - 1].next++);
+        if (n->kind >= TAPER_ITEM_KIND_COUNT)
             return TAPER_FAIL(TAPER_TYPE, "tree: a %s outside a tensor is not supported",
-                              taper_node_kind_name((taper_node_kind)n->kind));
+                              taper_item_kind_name((taper_item_kind)n->kind));
         if (child && child->walk == open)
             return TAPER_FAIL(TAPER_FORMAT, "tree: a container that contains itself is not supported");
         if (!child) {

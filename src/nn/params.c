@@ -76,8 +76,8 @@ taper_status taper_params_load(const taper_params *p, const char *path) {
     options.device = taper_cpu();
     taper_status status = taper_load(&tree, path, &options);
     for (int i = 0; i < p->count && status == TAPER_OK; i++) {
-        taper_node *node = taper_node_find(taper_tree_root(tree), p->names[i]);
-        taper_tensor *from = node ? taper_node_tensor(node) : NULL, *packed = NULL;
+        taper_item *node = taper_item_find(taper_tree_root(tree), p->names[i]);
+        taper_tensor *from = node ? taper_item_tensor(node) : NULL, *packed = NULL;
         if (!from) {
             status = TAPER_FAIL(TAPER_KEY, "params: %s has no tensor called %s", path, p->names[i]);
         } else if (!params_same_shape(from, p->tensors[i])) {

@@ -1,94 +1,63 @@
-/* Reductions over any dims of any layout, in one or two passes. The tree is fixed by the shape: no atomics. */
-#include "ops/elements.cuh"
-#include "ops/reduce_args.h"
+/* Reductions to one number: sums, products, extremes, counts and norms. */
+#include "ops/reduce.cuh"
 
+template <class R> EL_FN R red_abs(R x) { return x < 0 ? -x : x; }
+EL_FN float red_power(float x, double p) { return powf(x, (float)p); }
+EL_FN double red_power(double x, double p) { return pow(x, p); }
+EL_FN float red_root(float x) { return sqrtf(x); }
+EL_FN double red_root(double x) { return sqrt(x); }
 
-#define RED_OP(name, first, combine)                                                                                   \
-    template <class A> struct name {                                                                                   \
-        static __device__ __forceinline__ A none() { return first; }                                                   \
-        static __device__ __forceinline__ A join(A a, A b) { return combine; }                                         \
+template <class A> EL_FN A red_finish(const taper_reduce_args &k, A a) {
+    if (k.finish == TAPER_RED_SCALED) return (A)(a * (A)k.scale);
+    if (k.finish == TAPER_RED_ROOT) return red_root(a);
+    return k.finish == TAPER_RED_POWER ? red_power(a, k.scale) : a;
+}
+template <> EL_FN int64_t red_finish<int64_t>(const taper_reduce_args &, int64_t a) { return a; }
+
+/* first: the empty result; map: from the element x; combine: of a and b. */
+#define RED_FOLD(name, state, is_wide, first, map, combine)                                                            \
+    template <class R_> struct name {                                                                                  \
+        typedef R_ R;                                                                                                  \
+        typedef state S;                                                                                               \
+        static const bool wide = is_wide;                                                                              \
+        RED_IN S none(const taper_reduce_args &) { return first; }                                                     \
+        RED_IN void join(S &a, const S &b) { a = combine; }                                                            \
+        RED_IN void step(const taper_reduce_args &k, S &a, R x, int64_t) {                                             \
+            const S b = map;                                                                                           \
+            (void)k;                                                                                                   \
+            a = combine;                                                                                               \
+        }                                                                                                              \
+        RED_IN void store(const taper_reduce_args &k, int64_t o, S a) { el_store<S>(k.out, o, k.dtype_out, red_finish<S>(k, a)); } \
     };
-template <class A> struct red_limits;
-template <> struct red_limits<float> {
-    static __device__ __forceinline__ float high() { return __int_as_float(0x7f800000); }
-    static __device__ __forceinline__ float low() { return -high(); }
-};
-template <> struct red_limits<double> {
-    static __device__ __forceinline__ double high() { return __longlong_as_double(0x7ff0000000000000ll); }
-    static __device__ __forceinline__ double low() { return -high(); }
-};
-template <> struct red_limits<int64_t> {
-    static __device__ __forceinline__ int64_t high() { return INT64_MAX; }
-    static __device__ __forceinline__ int64_t low() { return INT64_MIN; }
-};
-RED_OP(red_add, (A)0, a + b)
-RED_OP(red_multiply, (A)1, a *b)
-RED_OP(red_highest, red_limits<A>::low(), a > b || a != a ? a : b)
-RED_OP(red_lowest, red_limits<A>::high(), a < b || a != a ? a : b)
-RED_OP(red_any, (A)0, (A)(a != (A)0 || b != (A)0))
-RED_OP(red_all, (A)1, (A)(a != (A)0 && b != (A)0))
+#define RED_HIGHEST (a > b || a != a ? a : b)
+#define RED_LOWEST (a < b || a != a ? a : b)
+RED_FOLD(red_sum, R_, true, 0, x, a + b)
+RED_FOLD(red_nansum, R_, false, 0, (x != x ? 0 : x), a + b)
+RED_FOLD(red_prod, R_, false, 1, x, a *b)
+RED_FOLD(red_max, R_, true, red_limits<R_>::low(), x, RED_HIGHEST)
+RED_FOLD(red_min, R_, true, red_limits<R_>::high(), x, RED_LOWEST)
+RED_FOLD(red_any, int, true, 0, x != 0, a | b)
+RED_FOLD(red_all, int, true, 1, x != 0, a &b)
+RED_FOLD(red_count, int64_t, true, 0, x != 0, a + b)
+RED_FOLD(red_sum_abs, R_, true, 0, red_abs(x), a + b)
+RED_FOLD(red_sum_square, R_, true, 0, x *x, a + b)
+RED_FOLD(red_sum_power, R_, false, 0, red_power(red_abs(x), k.p), a + b)
+RED_FOLD(red_max_abs, R_, true, 0, red_abs(x), RED_HIGHEST)
+RED_FOLD(red_min_abs, R_, false, red_limits<R_>::high(), red_abs(x), RED_LOWEST)
+template <> EL_FN int red_finish<int>(const taper_reduce_args &, int a) { return a; }
 
-EL_FN int64_t red_place(int64_t at, int ndim, const int64_t *shape, const int64_t *stride) {
-    int64_t where = 0;
-    for (int d = ndim - 1; d > 0; d--) {
-        int64_t up = at <= 0xffffffffll ? (unsigned)at / (unsigned)shape[d] : at / shape[d];
-        where += (at - up * shape[d]) * stride[d];
-        at = up;
-    }
-    return ndim ? where + at * stride[0] : 0;
-}
-
-template <class A, class Op> EL_FN void red_run(const taper_reduce_args &k) {
-    __shared__ A part[TAPER_RED_THREADS];
-    const int lanes = TAPER_RED_THREADS / k.width, t = threadIdx.x;
-    const int w = k.columns ? t % k.width : t / lanes, lane = k.columns ? t / k.width : t % lanes;
-    for (int64_t block = blockIdx.x; block * k.width < k.outputs; block += gridDim.x) {
-        const int64_t o = block * k.width + w, begin = blockIdx.y * k.chunk;
-        const int64_t end = begin + k.chunk < k.inner ? begin + k.chunk : k.inner;
-        A sum = Op::none();
-        if (o < k.outputs) {
-            const int64_t base = red_place(o, k.nkept, k.kept_shape, k.kept_stride);
-            if (k.ninner == 1) {
-                const int64_t step = k.inner_stride[0];
-#pragma unroll 4
-                for (int64_t i = begin + lane; i < end; i += lanes) sum = Op::join(sum, el_load<A>(k.in, base + i * step, k.dtype_in));
-            } else {
-                for (int64_t i = begin + lane; i < end; i += lanes)
-                    sum = Op::join(sum, el_load<A>(k.in, base + red_place(i, k.ninner, k.inner_shape, k.inner_stride), k.dtype_in));
-            }
-        }
-        part[lane * k.width + w] = sum;
-        __syncthreads();
-        for (int half = lanes / 2; half > 0; half /= 2) {
-            if (lane < half) part[lane * k.width + w] = Op::join(part[lane * k.width + w], part[(lane + half) * k.width + w]);
-            __syncthreads();
-        }
-        if (lane == 0 && o < k.outputs) {
-            sum = part[w];
-            if (k.parts > 1) {
-                ((A *)k.partial)[blockIdx.y * k.outputs + o] = sum;
-            } else {
-                if (k.scale != 1) sum = (A)(sum * (A)k.scale);
-                el_store<A>(k.out, o, k.dtype_out, sum);
-            }
-        }
-        __syncthreads();
-    }
-}
-
-#define RED_KERNELS(name, op)                                                                                          \
-    extern "C" __global__ void __launch_bounds__(256) red_f32_##name(const __grid_constant__ taper_reduce_args k) {    \
-        red_run<float, op<float>>(k);                                                                                  \
-    }                                                                                                                  \
-    extern "C" __global__ void __launch_bounds__(256) red_f64_##name(const __grid_constant__ taper_reduce_args k) {    \
-        red_run<double, op<double>>(k);                                                                                \
-    }                                                                                                                  \
-    extern "C" __global__ void __launch_bounds__(256) red_i64_##name(const __grid_constant__ taper_reduce_args k) {    \
-        red_run<int64_t, op<int64_t>>(k);                                                                              \
-    }
-RED_KERNELS(sum, red_add)
-RED_KERNELS(prod, red_multiply)
-RED_KERNELS(max, red_highest)
-RED_KERNELS(min, red_lowest)
-RED_KERNELS(any, red_any)
-RED_KERNELS(all, red_all)
+#define RED_FLOATS(row) RED_KERNEL(f32_##row, red_##row<float>) RED_KERNEL(f64_##row, red_##row<double>)
+#define RED_ALL(row) RED_FLOATS(row) RED_KERNEL(i64_##row, red_##row<int64_t>)
+RED_ALL(sum)
+RED_ALL(prod)
+RED_ALL(max)
+RED_ALL(min)
+RED_ALL(any)
+RED_ALL(all)
+RED_ALL(count)
+RED_FLOATS(nansum)
+RED_FLOATS(sum_abs)
+RED_FLOATS(sum_square)
+RED_FLOATS(sum_power)
+RED_FLOATS(max_abs)
+RED_FLOATS(min_abs)

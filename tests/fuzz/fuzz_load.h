@@ -14,13 +14,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static volatile unsigned fuzz_sum;
 
 /* Every byte of every tensor, every node once (the marks make shared nodes cheap). */
-static void fuzz_touch(taper_node *n) {
-    if (!n || taper_node_mark(n)) return;
-    taper_node_set_mark(n, 1);
+static void fuzz_touch(taper_item *n) {
+    if (!n || taper_item_mark(n)) return;
+    taper_item_set_mark(n, 1);
     size_t bytes;
-    const char *text = taper_node_text(n, &bytes);
+    const char *text = taper_item_text(n, &bytes);
     for (size_t i = 0; text && i <= bytes; i++) fuzz_sum += (unsigned char)text[i];
-    taper_tensor *t = taper_node_tensor(n);
+    taper_tensor *t = taper_item_tensor(n);
     size_t size = t ? (size_t)t->numel * taper_dtype_size((taper_dtype)t->dtype) : 0;
     if (t && size < 1 << 20) {
         unsigned char *copy = malloc(size + 1);
@@ -28,11 +28,11 @@ static void fuzz_touch(taper_node *n) {
             for (size_t i = 0; i < size; i++) fuzz_sum += copy[i];
         free(copy);
     }
-    for (int64_t i = 0; i < taper_node_count(n); i++) {
-        fuzz_touch(taper_node_key(n, i));
-        fuzz_touch(taper_node_item(n, i));
+    for (int64_t i = 0; i < taper_item_count(n); i++) {
+        fuzz_touch(taper_item_key(n, i));
+        fuzz_touch(taper_item_at(n, i));
     }
-    fuzz_touch(taper_node_state(n));
+    fuzz_touch(taper_item_state(n));
 }
 
 static bool fuzz_discard(void *ctx, const void *data, size_t n) {

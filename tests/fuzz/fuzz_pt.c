@@ -34,31 +34,31 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 }
 
 #ifndef FUZZ_LIBFUZZER
-static taper_node *seed_tree(taper_tree *t, int number) {
+static taper_item *seed_tree(taper_tree *t, int number) {
     taper_tensor *a = NULL, *v = NULL;
     taper_tensor_new(&a, number & 1 ? TAPER_F8_E4M3 : TAPER_F32, taper_cpu(), 2, (int64_t[]){2, 4});
     memset(taper__data(a), 7, a->storage->bytes);
     taper__tensor_view(&v, a, 1, (int64_t[]){2}, (int64_t[]){4}, 1);
-    taper_node *root = taper_tree_node(t, TAPER_NODE_ORDERED_DICT), *list = taper_tree_node(t, TAPER_NODE_LIST), *n;
-    taper_node_put(t, root, taper_tree_text(t, TAPER_NODE_STRING, "w", 1), taper_tree_tensor(t, TAPER_NODE_TENSOR, a));
-    taper_node_put(t, root, taper_tree_text(t, TAPER_NODE_STRING, "v", 1),
-                   taper_tree_tensor(t, TAPER_NODE_PARAMETER, v));
-    taper_node_put(t, root, taper_tree_text(t, TAPER_NODE_STRING, "l", 1), list);
-    for (int k = TAPER_NODE_LIST; k <= TAPER_NODE_COUNTER && number > 1; k++) {
-        n = taper_tree_node(t, (taper_node_kind)k);
-        if (k < TAPER_NODE_DICT)
-            taper_node_append(t, n, taper_tree_integer(t, TAPER_NODE_INT, k * 1000000007LL));
+    taper_item *root = taper_tree_item(t, TAPER_ITEM_ORDERED_DICT), *list = taper_tree_item(t, TAPER_ITEM_LIST), *n;
+    taper_item_put(t, root, taper_tree_text(t, TAPER_ITEM_STRING, "w", 1), taper_tree_tensor(t, TAPER_ITEM_TENSOR, a));
+    taper_item_put(t, root, taper_tree_text(t, TAPER_ITEM_STRING, "v", 1),
+                   taper_tree_tensor(t, TAPER_ITEM_PARAMETER, v));
+    taper_item_put(t, root, taper_tree_text(t, TAPER_ITEM_STRING, "l", 1), list);
+    for (int k = TAPER_ITEM_LIST; k <= TAPER_ITEM_COUNTER && number > 1; k++) {
+        n = taper_tree_item(t, (taper_item_kind)k);
+        if (k < TAPER_ITEM_DICT)
+            taper_item_append(t, n, taper_tree_integer(t, TAPER_ITEM_INT, k * 1000000007LL));
         else
-            taper_node_put(t, n, taper_tree_integer(t, TAPER_NODE_BOOL, 1), taper_tree_float(t, 0.5));
-        taper_node_append(t, list, n);
+            taper_item_put(t, n, taper_tree_integer(t, TAPER_ITEM_BOOL, 1), taper_tree_float(t, 0.5));
+        taper_item_append(t, list, n);
     }
-    taper_node_append(t, list, taper_tree_text(t, TAPER_NODE_BYTES, "\xff\x00\x80", 3));
-    taper_node_append(t, list, taper_tree_text(t, TAPER_NODE_DEVICE, "cpu", 3));
-    taper_node_append(t, list, taper_tree_integer(t, TAPER_NODE_DTYPE, TAPER_F16));
-    n = taper_tree_node(t, TAPER_NODE_DICT);
-    taper_node_put(t, n, taper_tree_text(t, TAPER_NODE_STRING, "_metadata", 9),
-                   root == list ? NULL : taper_tree_node(t, TAPER_NODE_NONE));
-    taper_node_set_state(root, n);
+    taper_item_append(t, list, taper_tree_text(t, TAPER_ITEM_BYTES, "\xff\x00\x80", 3));
+    taper_item_append(t, list, taper_tree_text(t, TAPER_ITEM_DEVICE, "cpu", 3));
+    taper_item_append(t, list, taper_tree_integer(t, TAPER_ITEM_DTYPE, TAPER_F16));
+    n = taper_tree_item(t, TAPER_ITEM_DICT);
+    taper_item_put(t, n, taper_tree_text(t, TAPER_ITEM_STRING, "_metadata", 9),
+                   root == list ? NULL : taper_tree_item(t, TAPER_ITEM_NONE));
+    taper_item_set_state(root, n);
     taper_tensor_release(a);
     taper_tensor_release(v);
     return root;

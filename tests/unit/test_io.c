@@ -74,26 +74,26 @@ static void test_safetensors(void) {
         o.no_map = map == 0;
         taper_tree *tree = NULL;
         bool ok = !taper_load(&tree, path, &o);
-        const taper_node *root = ok ? taper_tree_root(tree) : NULL;
-        ok = ok && taper_node_count(root) == n;
+        const taper_item *root = ok ? taper_tree_root(tree) : NULL;
+        ok = ok && taper_item_count(root) == n;
         for (int i = 0; ok && i < n; i++) {
-            ok = !strcmp(taper_node_text(taper_node_key(root, i), NULL), names[i]) &&
-                 same(taper_node_tensor(taper_node_item(root, i)), t[i]);
-            ok = ok && (t[i]->numel == 0 || (uintptr_t)taper_tensor_data(taper_node_tensor(taper_node_item(root, i))) %
+            ok = !strcmp(taper_item_text(taper_item_key(root, i), NULL), names[i]) &&
+                 same(taper_item_tensor(taper_item_at(root, i)), t[i]);
+            ok = ok && (t[i]->numel == 0 || (uintptr_t)taper_tensor_data(taper_item_tensor(taper_item_at(root, i))) %
                                                     taper_dtype_size((taper_dtype)t[i]->dtype) ==
                                                 0);
         }
-        const taper_node *m = ok ? taper_node_state(root) : NULL;
-        ok = ok && m && taper_node_count(m) == 2 &&
-             !strcmp(taper_node_text(taper_node_find(m, keys[1]), NULL), values[1]);
+        const taper_item *m = ok ? taper_item_state(root) : NULL;
+        ok = ok && m && taper_item_count(m) == 2 &&
+             !strcmp(taper_item_text(taper_item_find(m, keys[1]), NULL), values[1]);
         if (ok) { /* a private mapping: writing to the tensor leaves the file alone, and it outlives the tree */
-            taper_tensor *keep = taper_tensor_retain(taper_node_tensor(taper_node_item(root, TAPER_F32)));
+            taper_tensor *keep = taper_tensor_retain(taper_item_tensor(taper_item_at(root, TAPER_F32)));
             taper_tree_release(tree);
             tree = NULL;
             *(float *)taper_tensor_data(keep) = 42;
             taper_tree *again = NULL;
             ok = !taper_load(&again, path, &o) &&
-                 same(taper_node_tensor(taper_node_item(taper_tree_root(again), TAPER_F32)), t[TAPER_F32]);
+                 same(taper_item_tensor(taper_item_at(taper_tree_root(again), TAPER_F32)), t[TAPER_F32]);
             taper_tree_release(again);
             taper_tensor_release(keep);
         }
@@ -173,7 +173,7 @@ static void test_safetensors_hostile(void) {
     check(taper_load_memory(&tree, huge, 16, NULL) == TAPER_FORMAT && !tree, "safetensors_hostile_length");
 }
 
-static taper_node *word(taper_tree *t, const char *s) { return taper_tree_text(t, TAPER_NODE_STRING, s, strlen(s)); }
+static taper_item *word(taper_tree *t, const char *s) { return taper_tree_text(t, TAPER_ITEM_STRING, s, strlen(s)); }
 
 static taper_status make_tree(taper_tree **out) {
     taper_tree *t = NULL;
@@ -185,43 +185,43 @@ static taper_status make_tree(taper_tree **out) {
     TAPER_TRY_GOTO(taper__tensor_alias(&h, a));
     TAPER_TRY_GOTO(taper_tensor_new(&e, TAPER_F32, taper_cpu(), 1, (int64_t[]){0}));
     h->requires_grad = true;
-    taper_node *root = taper_tree_node(t, TAPER_NODE_ORDERED_DICT), *list = taper_tree_node(t, TAPER_NODE_LIST), *n;
-    taper_node *meta = taper_tree_node(t, TAPER_NODE_DICT);
+    taper_item *root = taper_tree_item(t, TAPER_ITEM_ORDERED_DICT), *list = taper_tree_item(t, TAPER_ITEM_LIST), *n;
+    taper_item *meta = taper_tree_item(t, TAPER_ITEM_DICT);
     taper_tree_set_root(t, root);
-    TAPER_TRY_GOTO(taper_node_put(t, root, word(t, "a"), taper_tree_tensor(t, TAPER_NODE_TENSOR, a)));
-    TAPER_TRY_GOTO(taper_node_put(t, root, word(t, "view"), taper_tree_tensor(t, TAPER_NODE_TENSOR, v)));
-    TAPER_TRY_GOTO(taper_node_put(t, root, word(t, "param"), taper_tree_tensor(t, TAPER_NODE_PARAMETER, h)));
-    TAPER_TRY_GOTO(taper_node_put(t, root, word(t, "empty"), taper_tree_tensor(t, TAPER_NODE_TENSOR, e)));
+    TAPER_TRY_GOTO(taper_item_put(t, root, word(t, "a"), taper_tree_tensor(t, TAPER_ITEM_TENSOR, a)));
+    TAPER_TRY_GOTO(taper_item_put(t, root, word(t, "view"), taper_tree_tensor(t, TAPER_ITEM_TENSOR, v)));
+    TAPER_TRY_GOTO(taper_item_put(t, root, word(t, "param"), taper_tree_tensor(t, TAPER_ITEM_PARAMETER, h)));
+    TAPER_TRY_GOTO(taper_item_put(t, root, word(t, "empty"), taper_tree_tensor(t, TAPER_ITEM_TENSOR, e)));
     for (int i = 0; i < TAPER_DTYPE_COUNT; i++) {
         all[i] = numbers((taper_dtype)i, 1, (int64_t[]){5});
-        TAPER_TRY_GOTO(taper_node_put(t, root, word(t, taper_dtype_name((taper_dtype)i)),
-                                      all[i] ? taper_tree_tensor(t, TAPER_NODE_TENSOR, all[i]) : NULL));
+        TAPER_TRY_GOTO(taper_item_put(t, root, word(t, taper_dtype_name((taper_dtype)i)),
+                                      all[i] ? taper_tree_tensor(t, TAPER_ITEM_TENSOR, all[i]) : NULL));
     }
-    TAPER_TRY_GOTO(taper_node_put(t, root, word(t, "list"), list));
-    TAPER_TRY_GOTO(taper_node_put(t, root, word(t, "list again"), list));
+    TAPER_TRY_GOTO(taper_item_put(t, root, word(t, "list"), list));
+    TAPER_TRY_GOTO(taper_item_put(t, root, word(t, "list again"), list));
     static const int64_t ints[] = {0, -1, 255, 256, 65535, 65536, INT32_MIN, INT32_MAX, INT64_MIN, INT64_MAX};
     for (int i = 0; i < TAPER_COUNT(ints); i++)
-        TAPER_TRY_GOTO(taper_node_append(t, list, taper_tree_integer(t, TAPER_NODE_INT, ints[i])));
-    TAPER_TRY_GOTO(taper_node_append(t, list, taper_tree_node(t, TAPER_NODE_NONE)));
-    TAPER_TRY_GOTO(taper_node_append(t, list, taper_tree_integer(t, TAPER_NODE_BOOL, 1)));
-    TAPER_TRY_GOTO(taper_node_append(t, list, taper_tree_float(t, -0.1)));
-    TAPER_TRY_GOTO(taper_node_append(t, list, taper_tree_text(t, TAPER_NODE_BYTES, "\x00\xff\x7f\x80", 4)));
-    TAPER_TRY_GOTO(taper_node_append(t, list, taper_tree_text(t, TAPER_NODE_BYTE_ARRAY, "ab", 2)));
-    TAPER_TRY_GOTO(taper_node_append(t, list, taper_tree_text(t, TAPER_NODE_BIG_INT, "\1\2\3\4\5\6\7\10\11", 9)));
-    TAPER_TRY_GOTO(taper_node_append(t, list, taper_tree_integer(t, TAPER_NODE_DTYPE, TAPER_BF16)));
-    TAPER_TRY_GOTO(taper_node_append(t, list, taper_tree_text(t, TAPER_NODE_DEVICE, "cuda:1", 6)));
-    TAPER_TRY_GOTO(taper_node_append(t, list, taper_tree_node(t, TAPER_NODE_TUPLE)));
-    for (int k = TAPER_NODE_TUPLE; k <= TAPER_NODE_FROZEN_SET; k++) {
+        TAPER_TRY_GOTO(taper_item_append(t, list, taper_tree_integer(t, TAPER_ITEM_INT, ints[i])));
+    TAPER_TRY_GOTO(taper_item_append(t, list, taper_tree_item(t, TAPER_ITEM_NONE)));
+    TAPER_TRY_GOTO(taper_item_append(t, list, taper_tree_integer(t, TAPER_ITEM_BOOL, 1)));
+    TAPER_TRY_GOTO(taper_item_append(t, list, taper_tree_float(t, -0.1)));
+    TAPER_TRY_GOTO(taper_item_append(t, list, taper_tree_text(t, TAPER_ITEM_BYTES, "\x00\xff\x7f\x80", 4)));
+    TAPER_TRY_GOTO(taper_item_append(t, list, taper_tree_text(t, TAPER_ITEM_BYTE_ARRAY, "ab", 2)));
+    TAPER_TRY_GOTO(taper_item_append(t, list, taper_tree_text(t, TAPER_ITEM_BIG_INT, "\1\2\3\4\5\6\7\10\11", 9)));
+    TAPER_TRY_GOTO(taper_item_append(t, list, taper_tree_integer(t, TAPER_ITEM_DTYPE, TAPER_BF16)));
+    TAPER_TRY_GOTO(taper_item_append(t, list, taper_tree_text(t, TAPER_ITEM_DEVICE, "cuda:1", 6)));
+    TAPER_TRY_GOTO(taper_item_append(t, list, taper_tree_item(t, TAPER_ITEM_TUPLE)));
+    for (int k = TAPER_ITEM_TUPLE; k <= TAPER_ITEM_FROZEN_SET; k++) {
         TAPER_TRY_GOTO(
-            taper_node_append(t, n = taper_tree_node(t, (taper_node_kind)k), taper_tree_integer(t, TAPER_NODE_INT, k)));
-        TAPER_TRY_GOTO(taper_node_append(t, list, n));
+            taper_item_append(t, n = taper_tree_item(t, (taper_item_kind)k), taper_tree_integer(t, TAPER_ITEM_INT, k)));
+        TAPER_TRY_GOTO(taper_item_append(t, list, n));
     }
-    TAPER_TRY_GOTO(taper_node_put(t, n = taper_tree_node(t, TAPER_NODE_COUNTER), word(t, "c"),
-                                  taper_tree_integer(t, TAPER_NODE_INT, 3)));
-    TAPER_TRY_GOTO(taper_node_append(t, list, n));
-    TAPER_TRY_GOTO(taper_node_append(t, list, taper_tree_node(t, TAPER_NODE_DICT)));
-    TAPER_TRY_GOTO(taper_node_put(t, meta, word(t, "_metadata"), taper_tree_integer(t, TAPER_NODE_INT, 2)));
-    taper_node_set_state(root, meta);
+    TAPER_TRY_GOTO(taper_item_put(t, n = taper_tree_item(t, TAPER_ITEM_COUNTER), word(t, "c"),
+                                  taper_tree_integer(t, TAPER_ITEM_INT, 3)));
+    TAPER_TRY_GOTO(taper_item_append(t, list, n));
+    TAPER_TRY_GOTO(taper_item_append(t, list, taper_tree_item(t, TAPER_ITEM_DICT)));
+    TAPER_TRY_GOTO(taper_item_put(t, meta, word(t, "_metadata"), taper_tree_integer(t, TAPER_ITEM_INT, 2)));
+    taper_item_set_state(root, meta);
     *out = t;
     t = NULL;
 out:
@@ -231,22 +231,22 @@ out:
     return st;
 }
 
-static bool equal_nodes(const taper_node *a, const taper_node *b) {
+static bool equal_nodes(const taper_item *a, const taper_item *b) {
     if (!a || !b) return a == b;
     size_t an, bn;
-    const char *at = taper_node_text(a, &an), *bt = taper_node_text(b, &bn);
-    if (taper_node_get_kind(a) != taper_node_get_kind(b) || taper_node_integer(a) != taper_node_integer(b))
+    const char *at = taper_item_text(a, &an), *bt = taper_item_text(b, &bn);
+    if (taper_item_get_kind(a) != taper_item_get_kind(b) || taper_item_integer(a) != taper_item_integer(b))
         return false;
-    if (taper_node_number(a) != taper_node_number(b) || taper_node_count(a) != taper_node_count(b)) return false;
+    if (taper_item_number(a) != taper_item_number(b) || taper_item_count(a) != taper_item_count(b)) return false;
     if (!at != !bt || an != bn || (at && memcmp(at, bt, an))) return false;
-    if (taper_node_tensor(a) && (!same(taper_node_tensor(a), taper_node_tensor(b)) ||
-                                 taper_node_tensor(a)->requires_grad != taper_node_tensor(b)->requires_grad))
+    if (taper_item_tensor(a) && (!same(taper_item_tensor(a), taper_item_tensor(b)) ||
+                                 taper_item_tensor(a)->requires_grad != taper_item_tensor(b)->requires_grad))
         return false;
-    for (int64_t i = 0; i < taper_node_count(a); i++) {
-        if (!equal_nodes(taper_node_item(a, i), taper_node_item(b, i))) return false;
-        if (taper_node_key(a, i) && !equal_nodes(taper_node_key(a, i), taper_node_key(b, i))) return false;
+    for (int64_t i = 0; i < taper_item_count(a); i++) {
+        if (!equal_nodes(taper_item_at(a, i), taper_item_at(b, i))) return false;
+        if (taper_item_key(a, i) && !equal_nodes(taper_item_key(a, i), taper_item_key(b, i))) return false;
     }
-    return equal_nodes(taper_node_state(a), taper_node_state(b));
+    return equal_nodes(taper_item_state(a), taper_item_state(b));
 }
 
 static void test_checkpoint(void) {
@@ -255,11 +255,11 @@ static void test_checkpoint(void) {
     ok = ok && check(!taper_load(&back, path, NULL), "pt_load") &&
          check(equal_nodes(taper_tree_root(t), taper_tree_root(back)), "pt_round_trip");
     if (ok) {
-        taper_node *root = taper_tree_root(back);
-        taper_tensor *a = taper_node_tensor(taper_node_find(root, "a")),
-                     *v = taper_node_tensor(taper_node_find(root, "view"));
+        taper_item *root = taper_tree_root(back);
+        taper_tensor *a = taper_item_tensor(taper_item_find(root, "a")),
+                     *v = taper_item_tensor(taper_item_find(root, "view"));
         check(a->storage == v->storage && v->offset == 7 && v->strides[1] == 6, "pt_views_share_storage");
-        check(taper_node_find(root, "list") == taper_node_find(root, "list again"), "pt_shared_containers");
+        check(taper_item_find(root, "list") == taper_item_find(root, "list again"), "pt_shared_containers");
         check((uintptr_t)taper__data(a) % 64 == 0, "pt_storage_alignment");
     }
     taper_tree_release(back);
@@ -410,7 +410,7 @@ static void test_killed_save(bool safetensors) {
             for (int i = 0; i < 2; i++) {
                 if (taper_tensor_new(&t[i], TAPER_F32, taper_cpu(), 1, &n) || taper_tree_new(&tree[i])) _exit(9);
                 for (int64_t k = 0; k < n; k++) ((float *)taper__data(t[i]))[k] = (float)i;
-                taper_tree_set_root(tree[i], taper_tree_tensor(tree[i], TAPER_NODE_TENSOR, t[i]));
+                taper_tree_set_root(tree[i], taper_tree_tensor(tree[i], TAPER_ITEM_TENSOR, t[i]));
             }
             for (int i = 0;; i ^= 1)
                 if (safetensors ? taper_save_safetensors(target, &name, &t[i], 1, NULL, NULL, 0)
@@ -429,8 +429,8 @@ static void test_killed_save(bool safetensors) {
             if (bad++ < 3) printf("# round %d: %s\n", round, taper_error_message());
             continue;
         }
-        taper_node *root = taper_tree_root(tree);
-        taper_tensor *t = taper_node_tensor(safetensors ? taper_node_find(root, "w") : root);
+        taper_item *root = taper_tree_root(tree);
+        taper_tensor *t = taper_item_tensor(safetensors ? taper_item_find(root, "w") : root);
         const float *v = taper_tensor_data(t);
         for (int64_t k = 1; k < n; k++)
             if (v[k] != v[0]) {
