@@ -35,7 +35,7 @@ sanitized() { # memcheck on own kernels: an error in one of them ends with statu
 }
 scripts() { # the Python side
     local bad=0 t
-    for t in tests/python/cuda_*.py; do PYTHONPATH=$BUILD/python "$PYTHON" "$t" || bad=1; done
+    for t in tests/python/cuda_*.py; do PYTHONPATH=$(cd "$BUILD" && pwd)/python "$PYTHON" "$t" || bad=1; done
     return $bad
 }
 

@@ -32,6 +32,7 @@ typedef struct taper_schema {
     const taper_schema_arg *args;
     const char *const *result_names; /* nresults; NULL each where the schema gives no name */
     bool result_list;                /* one result "Tensor[]": as many tensors as the call makes */
+    bool result_bool;                /* one result "bool": a 0-dim bool tensor in C, a bool in Python */
 } taper_schema;
 
 /* The schema of a row, parsed at the first call and kept for the life of the process. NULL: VALUE for a schema that does not

@@ -394,6 +394,13 @@ static PyObject *call_parsed(const taper_op_row *row, const taper_schema *s, tap
             return ext_raise(st);
         }
     }
+    if (s->result_bool) {
+        int64_t yes = 0;
+        st = taper_tensor_device(out[0]).type == TAPER_META ? taper_fail(TAPER_NOT_IMPLEMENTED, __FILE__, __LINE__, "%s: a tensor on meta has no values", s->name)
+                                                            : taper_tensor_item_int(out[0], &yes);
+        taper_tensor_release(out[0]);
+        return st == TAPER_OK ? PyBool_FromLong(yes != 0) : ext_raise(st);
+    }
     if (s->nresults == 1) return ext_wrap(out[0]);
     PyObject *r = ext_wrap_results(s, out, s->nresults);
     if (r && extra && extra->out && PyTuple_Check(extra->out))
@@ -509,30 +516,63 @@ static int add_row(PyObject *dict, PyTypeObject *type, const char *name, const t
     return r;
 }
 
+/* torch.return_types.max(\nvalues=...,\nindices=...) */
+static PyObject *results_repr(PyObject *self) {
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject *text = PyUnicode_FromFormat("%s(\n", type->tp_name);
+    for (Py_ssize_t i = 0; text && i < PyTuple_GET_SIZE(self); i++)
+        PyUnicode_AppendAndDel(&text, PyUnicode_FromFormat("%s%s=%R", i ? ",\n" : "", type->tp_members[i].name, PyTuple_GET_ITEM(self, i)));
+    if (text) PyUnicode_AppendAndDel(&text, PyUnicode_FromString(")"));
+    return text;
+}
+
+/* The struct sequence type of a row with named results, made at its first use; borrowed. */
+static PyObject *results_type(const taper_schema *s) {
+    static PyObject *cache; /* schema address -> type */
+    if (!cache && !(cache = PyDict_New())) return NULL;
+    PyObject *key = PyLong_FromVoidPtr((void *)s), *type = key ? PyDict_GetItem(cache, key) : NULL;
+    if (key && !type) {
+        PyStructSequence_Field fields[TAPER_MAX_OUTS + 1] = {{0}};
+        char name[96];
+        for (int i = 0; i < s->nresults; i++) fields[i].name = s->result_names[i];
+        snprintf(name, sizeof name, "torch.return_types.%.60s", s->name);
+        char *kept = PyMem_Malloc(strlen(name) + 1); /* the type keeps the pointer */
+        if (kept) {
+            strcpy(kept, name);
+            PyStructSequence_Desc desc = {kept, NULL, fields, s->nresults};
+            type = (PyObject *)PyStructSequence_NewType(&desc);
+        }
+        if (type) {
+            ((PyTypeObject *)type)->tp_repr = results_repr;
+            PyDict_SetItem(cache, key, type);
+            Py_DECREF(type);
+        }
+    }
+    Py_XDECREF(key);
+    return type;
+}
+
+/* return_type(name): the type of the results of an operator, None when they have no names. */
+static PyObject *return_type(PyObject *m, PyObject *name) {
+    const char *want = PyUnicode_AsUTF8(name);
+    (void)m;
+    for (const taper_op_row *row = taper_op_rows(); want && row->name; row++) {
+        const taper_schema *s = taper_schema_of(row);
+        if (!s || strcmp(s->name, want) || s->nresults < 2 || !s->result_names[0] || !s->result_names[0][0]) continue;
+        PyObject *type = results_type(s);
+        Py_XINCREF(type);
+        return type;
+    }
+    if (!want) return NULL;
+    Py_RETURN_NONE;
+}
+static PyMethodDef return_type_functions[] = {{"return_type", return_type, METH_O, NULL}, {0}};
+
 /* Results with names become torch.return_types. */
 PyObject *ext_wrap_results(const taper_schema *s, taper_tensor **out, int n) {
-    static PyObject *cache; /* schema address -> struct sequence type */
-    PyObject *tuple = NULL, *key = NULL;
+    PyObject *tuple = NULL;
     if (s->result_names[0] && s->result_names[0][0]) {
-        if (!cache && !(cache = PyDict_New())) return NULL;
-        key = PyLong_FromVoidPtr((void *)s);
-        PyObject *type = key ? PyDict_GetItem(cache, key) : NULL;
-        if (key && !type) {
-            PyStructSequence_Field fields[TAPER_MAX_OUTS + 1] = {{0}};
-            char name[96];
-            for (int i = 0; i < n; i++) fields[i].name = s->result_names[i];
-            snprintf(name, sizeof name, "torch.return_types.%.60s", s->name);
-            char *kept = PyMem_Malloc(strlen(name) + 1); /* the type keeps the pointer */
-            if (!kept) return PyErr_NoMemory();
-            strcpy(kept, name);
-            PyStructSequence_Desc desc = {kept, NULL, fields, n};
-            type = (PyObject *)PyStructSequence_NewType(&desc);
-            if (type) {
-                PyDict_SetItem(cache, key, type);
-                Py_DECREF(type);
-            }
-        }
-        Py_XDECREF(key);
+        PyObject *type = results_type(s);
         tuple = type ? PyStructSequence_New((PyTypeObject *)type) : NULL;
     } else {
         tuple = PyTuple_New(n);
@@ -575,13 +615,13 @@ int ext_ops_init(PyObject *m) {
         {"negative", "neg"}, {"clip", "clamp"}, {"greater", "gt"}, {"greater_equal", "ge"}, {"less", "lt"}, {"less_equal", "le"}, {"not_equal", "ne"},
         {"concat", "cat"}, {"concatenate", "cat"}, {"swapaxes", "transpose"}, {"swapdims", "transpose"}, {"moveaxis", "movedim"}, {"special_erf", "erf"},
         {"arccos", "acos"}, {"arcsin", "asin"}, {"arctan", "atan"}, {"arctan2", "atan2"}, {"fix", "trunc"}, {"multiply_", "mul_"}, {"subtract_", "sub_"},
-        {"divide_", "div_"}, {"clip_", "clamp_"}, {"absolute_", "abs_"}, {"negative_", "neg_"}, {"inner", "dot"}, {"ger", "outer"}, {"row_stack", "vstack"}};
+        {"divide_", "div_"}, {"clip_", "clamp_"}, {"absolute_", "abs_"}, {"negative_", "neg_"}, {"ger", "outer"}, {"row_stack", "vstack"}};
     for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++) {
         PyObject *f = PyDict_GetItemString(dict, aliases[i][1]), *g = PyDict_GetItemString(methods, aliases[i][1]);
         if (f && !PyDict_GetItemString(dict, aliases[i][0])) PyDict_SetItemString(dict, aliases[i][0], f);
         if (g && !PyDict_GetItemString(methods, aliases[i][0])) PyDict_SetItemString(methods, aliases[i][0], g);
     }
-    if (ext_add_functions(ops, ext_data_functions) < 0) return -1;
+    if (ext_add_functions(ops, ext_data_functions) < 0 || ext_add_functions(m, return_type_functions) < 0) return -1;
     PyType_Modified(&ext_tensor_type);
     return PyModule_AddObject(m, "ops", ops);
 }

@@ -67,7 +67,7 @@ for _module, _words in {
     ".tensortypes": "finfo iinfo FloatTensor DoubleTensor HalfTensor BFloat16Tensor LongTensor IntTensor ShortTensor CharTensor "
     "ByteTensor BoolTensor",
     ".composites": "meshgrid broadcast_tensors broadcast_shapes atleast_1d atleast_2d atleast_3d cartesian_prod block_diag "
-    "tensordot unravel_index chain_matmul equal allclose",
+    "tensordot unravel_index chain_matmul unique unique_consecutive",
 }.items():
     for _name in _words.split():
         if _name not in _names:
@@ -95,6 +95,16 @@ def __getattr__(name):
     if name.startswith("__"):
         raise AttributeError("module 'torch' has no attribute '%s'" % name)
     value = getattr(_C.ops, name, None)
+    if value is None and name.startswith("_foreach_"):
+        from ._foreach import make
+
+        value = make(name[9:])
+    elif value is None:
+        from importlib import import_module
+
+        derived = import_module(".derived", __package__)
+        if name in derived.BOTH or name in derived.FUNCTIONS or name in derived.NEURAL:
+            value = getattr(derived, name, None)
     if value is None:
         raise AttributeError("module 'torch' has no attribute '%s'" % name)
     globals()[name] = value

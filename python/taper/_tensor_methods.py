@@ -159,16 +159,25 @@ def split(self, split_size, dim=0):
     return _ops.split_with_sizes(self, list(split_size), dim)
 
 
-def equal(self, other):
-    from .composites import equal
+def _derived(name):
+    """The method of a word in derived.py, which loads at the first call."""
+    def method(self, *args, **kwargs):
+        from . import derived
 
-    return equal(self, other)
+        return getattr(derived, name)(self, *args, **kwargs)
+
+    method.__name__ = method.__qualname__ = name
+    return method
 
 
-def allclose(self, other, rtol=1e-05, atol=1e-08, equal_nan=False):
-    from .composites import allclose
+def _derived_(name):
+    def method(self, *args, **kwargs):
+        from . import derived
 
-    return allclose(self, other, rtol, atol, equal_nan)
+        return self.copy_(getattr(derived, name)(self, *args, **kwargs))
+
+    method.__name__ = method.__qualname__ = name + "_"
+    return method
 
 
 def amp_unscale_(grads, found_inf, inv_scale):
@@ -193,6 +202,13 @@ def amp_update_scale_(scale, growth_tracker, found_inf, growth_factor, backoff_f
     return scale
 
 
+# Listed here too, so that derived.py need not be read before one of them is called.
+_DERIVED = ("inner vdot argwhere msort mode nanmean nanmedian nanquantile logcumsumexp float_power heaviside ldexp sinc signbit isposinf "
+            "isneginf isreal is_nonzero is_same_size logaddexp2 addr addbmm matrix_power renorm select_scatter slice_scatter "
+            "diagonal_scatter put narrow_copy index_reduce unique unique_consecutive histogram prelu hardshrink").split()
+_DERIVED_INPLACE = "float_power heaviside ldexp sinc addr renorm put index_reduce".split()
+
+
 def install():
     _C.amp_unscale_, _C.amp_update_scale_ = amp_unscale_, amp_update_scale_
     add = _C.add_tensor_method
@@ -200,12 +216,17 @@ def install():
         short = {"BFloat16": "bfloat16"}.get(kind, kind.lower())
         add(short, _cast(getattr(_C, name)))
     for f in (to, cuda, cpu, type_as, new_full, new_tensor, new, __array__, __array_wrap__, __dlpack_device__, pin_memory, is_pinned, apply_,
-              get_device, __reversed__, storage, untyped_storage, equal, allclose):
+              get_device, __reversed__, storage, untyped_storage):
         add(f.__name__, f)
     add("type", type_)
     for name in ("zeros", "ones", "empty"):
         add("new_" + name, _new(name))
     own = vars(_C.Tensor)
+    for name in _DERIVED:
+        if name not in own:
+            add(name, _derived(name))
+    for name in _DERIVED_INPLACE:
+        add(name + "_", _derived_(name))
     if "sub" in own and "add" in own:
         add("__rsub__", own.get("__rsub__", __rsub__))
 

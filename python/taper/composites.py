@@ -128,11 +128,20 @@ def chain_matmul(*matrices):
     return result
 
 
-def equal(a, b):
-    """True when shapes and all elements are equal."""
-    return a.shape == b.shape and bool((a != b).sum().item() == 0)
+def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=None):
+    """The different values (or slices along dim) of input, in order; then where each element went and how often each occurs."""
+    if dim is None:
+        found = _ops.unique2(input, sorted, return_inverse, return_counts)
+    else:
+        found = _ops.unique_dim(input, dim, sorted, return_inverse, return_counts)
+    return _wanted(found, return_inverse, return_counts)
 
 
-def allclose(a, b, rtol=1e-05, atol=1e-08, equal_nan=False):
-    return bool((_ops.isclose(a, b, rtol=rtol, atol=atol, equal_nan=equal_nan).logical_not()).sum().item() == 0)
+def unique_consecutive(input, return_inverse=False, return_counts=False, dim=None):
+    """input with runs of equal values (or slices along dim) as one each."""
+    return _wanted(_ops.unique_runs(input, return_inverse, return_counts, dim), return_inverse, return_counts)
 
+
+def _wanted(found, inverse, counts):
+    picked = [found[0]] + [found[1]] * bool(inverse) + [found[2]] * bool(counts)
+    return picked[0] if len(picked) == 1 else tuple(picked)

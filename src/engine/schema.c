@@ -231,7 +231,8 @@ static taper_status schema_result(schema_parse *s) {
     char *at = s->p;
     if (schema->nresults == TAPER_MAX_OUTS) return schema_bad(s, at, "at most 6 results");
     TAPER_TRY(schema_type(s, &a));
-    if (a.kind != TAPER_ARG_TENSOR && a.kind != TAPER_ARG_TENSORS) return schema_bad(s, at, "Tensor");
+    if (a.kind != TAPER_ARG_TENSOR && a.kind != TAPER_ARG_TENSORS && a.kind != TAPER_ARG_BOOL) return schema_bad(s, at, "Tensor");
+    schema->result_bool = a.kind == TAPER_ARG_BOOL;
     schema->result_list = schema->result_list || a.list;
     schema->nresults++;
     return TAPER_OK;

@@ -1,7 +1,6 @@
 /* Places of the largest and smallest values: argmax, argmin, max and min along a dim. The first of equals is taken; NaN
  * wins. */
-#include "ops/reduce.h"
-
+#include "ops/reduce_cuda.h"
 #include "ops/vjp_expr.h"
 
 /* self seen as [outer, n, inner] around the dim; without a dim as [1, numel, 1]. Contiguous. */
@@ -102,6 +101,14 @@ static taper_status best_run(const taper_call *c, taper_tensor *values, taper_te
     return TAPER_OK;
 }
 
+static taper_status best_cuda(const taper_call *c, taper_tensor *values, taper_tensor *places, bool smallest) {
+    taper_reduce_job j;
+    TAPER_TRY(taper__reduce_job(&j, c, smallest ? TAPER_RED_argmin : TAPER_RED_argmax, &c->args[1]));
+    j.out = values;
+    j.other = places;
+    return taper__reduce_device(&j, c->row->name);
+}
+
 static taper_status argmax_infer(taper_call *c) {
     const taper_tensor *self = c->args[0].t;
     if (c->args[1].kind == TAPER_ARG_NONE && self->numel == 0)
@@ -112,8 +119,10 @@ static taper_status argmax_infer(taper_call *c) {
 }
 static taper_status argmax_cpu(taper_call *c) { return best_run(c, NULL, c->out[0], &c->args[1], false); }
 static taper_status argmin_cpu(taper_call *c) { return best_run(c, NULL, c->out[0], &c->args[1], true); }
-static const taper_kernel argmax_kernels[] = {{"cpu", TAPER_CPU, NULL, argmax_cpu}, {0}};
-static const taper_kernel argmin_kernels[] = {{"cpu", TAPER_CPU, NULL, argmin_cpu}, {0}};
+static taper_status argmax_cuda(taper_call *c) { return best_cuda(c, NULL, c->out[0], false); }
+static const taper_kernel argmax_kernels[] = {{"cpu", TAPER_CPU, NULL, argmax_cpu}, {"cuda", TAPER_CUDA, NULL, argmax_cuda}, {0}};
+static taper_status argmin_cuda(taper_call *c) { return best_cuda(c, NULL, c->out[0], true); }
+static const taper_kernel argmin_kernels[] = {{"cpu", TAPER_CPU, NULL, argmin_cpu}, {"cuda", TAPER_CUDA, NULL, argmin_cuda}, {0}};
 
 #define ARGMAX_SAMPLES                                                                                                 \
     {"[2,30]"}, {"[2,3,4], dim=1"}, {"[2,3,4], dim=-1, keepdim=true"}, {"[9]:i64"}, {"[40,170], dim=0"}, {"[3,5000], dim=1"}, \
@@ -141,8 +150,10 @@ static taper_status max_dim_infer(taper_call *c) {
 }
 static taper_status max_dim_cpu(taper_call *c) { return best_run(c, c->out[0], c->out[1], &c->args[1], false); }
 static taper_status min_dim_cpu(taper_call *c) { return best_run(c, c->out[0], c->out[1], &c->args[1], true); }
-static const taper_kernel max_dim_kernels[] = {{"cpu", TAPER_CPU, NULL, max_dim_cpu}, {0}};
-static const taper_kernel min_dim_kernels[] = {{"cpu", TAPER_CPU, NULL, min_dim_cpu}, {0}};
+static taper_status max_dim_cuda(taper_call *c) { return best_cuda(c, c->out[0], c->out[1], false); }
+static const taper_kernel max_dim_kernels[] = {{"cpu", TAPER_CPU, NULL, max_dim_cpu}, {"cuda", TAPER_CUDA, NULL, max_dim_cuda}, {0}};
+static taper_status min_dim_cuda(taper_call *c) { return best_cuda(c, c->out[0], c->out[1], true); }
+static const taper_kernel min_dim_kernels[] = {{"cpu", TAPER_CPU, NULL, min_dim_cpu}, {"cuda", TAPER_CUDA, NULL, min_dim_cuda}, {0}};
 
 /* The gradient goes to the place that was taken. */
 static taper_status max_dim_vjp(taper_vjp *v) {

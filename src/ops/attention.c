@@ -2,7 +2,8 @@
 #include <math.h>
 #include <taper/autograd.h>
 
-#include "ops/attention.h"
+#include "device/cuda/cuda.h"
+#include "ops/attention_cuda.h"
 
 /* ---- flash_attention ---- */
 
@@ -51,10 +52,18 @@ static taper_status flash_out(taper_call *c, int i, const taper_tensor *like, in
     return taper__out_strided(c, i, (taper_dtype)like->dtype, 4, shape, rows ? turned : NULL);
 }
 
+static double attention_number(const taper_arg *a) { return a->kind == TAPER_ARG_NONE ? 0 : taper_arg_double(a); }
+
+static taper_status attention_check_dropout(const taper_call *c, double p) {
+    if (p >= 0 && p <= 1) return TAPER_OK;
+    return TAPER_FAIL(TAPER_RUNTIME, "dropout probability has to be between 0 and 1, but got %g (%s)", p, c->row->name);
+}
+
 static taper_status flash_attention_infer(taper_call *c) {
     taper_attention a;
     TAPER_TRY(flash_read(&a, c, &c->args[3], &c->args[4], &c->args[5], 0));
     TAPER_TRY(taper__need_same_device(c));
+    TAPER_TRY(attention_check_dropout(c, attention_number(&c->args[6])));
     TAPER_TRY(flash_out(c, 0, a.q, a.V));
     c->nondiff = 1 << 1;
     return taper__out(c, 1, a.q->dtype == TAPER_F64 ? TAPER_F64 : TAPER_F32, 3, (int64_t[]){a.B, a.H, a.L});
@@ -66,7 +75,23 @@ static taper_status flash_attention_cpu(taper_call *c) {
     if (!c->out[0]->numel && !c->out[1]->numel) return TAPER_OK;
     return taper__attention_cpu(&a, c->out[0], c->out[1]);
 }
-static const taper_kernel flash_attention_kernels[] = {{"cpu", TAPER_CPU, NULL, flash_attention_cpu}, {0}};
+static bool flash_keeps_all(const taper_call *c, const char **why) {
+    if (attention_number(&c->args[6]) == 0) return true;
+    *why = "dropout inside of attention is for GPUs; scaled_dot_product_attention drops in a step of its own";
+    return false;
+}
+
+static taper_status flash_attention_cuda(taper_call *c) {
+    taper_attention a;
+    TAPER_TRY(flash_read(&a, c, &c->args[3], &c->args[4], &c->args[5], 0));
+    if (!c->out[0]->numel && !c->out[1]->numel) return TAPER_OK;
+    taper_attention_dropout d = {.p = attention_number(&c->args[6])};
+    if (d.p > 0) TAPER_TRY(taper__cuda_reserve_random(c->device.index, 1, &c->seed, &c->offset));
+    d.seed = c->seed, d.offset = c->offset;
+    return taper__attention_cuda(&a, d, c->out[0], c->out[1]);
+}
+static const taper_kernel flash_attention_kernels[] = {
+    {"cpu", TAPER_CPU, flash_keeps_all, flash_attention_cpu}, {"cuda", TAPER_CUDA, NULL, flash_attention_cuda}, {0}};
 
 static double flash_attention_flops(const taper_call *c) {
     const taper_tensor *q = c->args[0].t, *v = c->args[2].t;
@@ -87,6 +112,9 @@ static taper_tensor *attention_fold_heads(taper_scope *s, taper_tensor *t, const
 /* The gradient as products of public operators, for a second derivative. */
 static taper_status flash_composed_vjp(taper_vjp *v) {
     taper_scope *s = v->scope;
+    if (attention_number(&v->args[6]) > 0)
+        return TAPER_FAIL(TAPER_NOT_IMPLEMENTED, "flash_attention: a second derivative, or that of attn_mask, with dropout_p=%g is not implemented",
+                          attention_number(&v->args[6]));
     taper_tensor *q = v->args[0].t, *k0 = v->args[1].t, *v0 = v->args[2].t, *g = v->grad[0];
     taper_scalar scale = taper_float(attention_scale(&v->args[5], q));
     taper_tensor *mask = v->args[3].kind == TAPER_ARG_TENSOR ? v->args[3].t : NULL;
@@ -112,7 +140,8 @@ static taper_status flash_attention_vjp(taper_vjp *v) {
     if (v->need[3] || taper_grad_enabled()) return flash_composed_vjp(v);
     double scale = attention_scale(&v->args[5], v->args[0].t);
     TAPER_TRY(taper_flash_attention_backward(d, v->grad[0], v->args[0].t, v->args[1].t, v->args[2].t, v->out[0], v->out[1],
-                                             v->args[3].kind == TAPER_ARG_TENSOR ? v->args[3].t : NULL, v->args[4].i, &scale));
+                                             v->args[3].kind == TAPER_ARG_TENSOR ? v->args[3].t : NULL, v->args[4].i, &scale,
+                                             attention_number(&v->args[6]), (int64_t)v->seed, (int64_t)v->offset));
     for (int i = 0; i < 3; i++) {
         taper_scope_own(s, d[i]);
         if (v->need[i]) v->d[i] = d[i];
@@ -133,6 +162,9 @@ const taper_op taper_op_flash_attention = {
                                       {"[2,2,3,4], [2,2,4,4], [2,2,4,4], [3,4]:bool, scale=0.3"},
                                       {"[2,2,3,4], [2,2,4,4], [2,2,4,4], [2,1,3,4]"},
                                       {"[1,1,70,4], [1,1,300,4], [1,1,300,4]", .no_grad_check = true /* too many elements */},
+                                      {"[1,4,9,8], [1,2,9,8], [1,2,9,16], none, true"},
+                                      {"[1,2,140,64], [1,2,100,64], [1,2,100,64], none, true", .no_grad_check = true /* too many elements */},
+                                      {"[1,2,67,40], [1,1,70,40], [1,1,70,88], [67,70]", .no_grad_check = true /* too many elements */},
                                       {"[0,2,3,4], [0,2,3,4], [0,2,3,4]"},
                                       {"[1,2,3,4], [1,2,3,5], [1,2,3,4]", .error = "query [1, 2, 3, 4], key [1, 2, 3, 5]"},
                                       {0}},
@@ -161,7 +193,19 @@ static taper_status flash_attention_backward_cpu(taper_call *c) {
     TAPER_TRY(flash_read(&a, c, &c->args[6], &c->args[7], &c->args[8], 1));
     return taper__attention_backward_cpu(&a, c->args[0].t, c->args[4].t, c->args[5].t, c->out[0], c->out[1], c->out[2]);
 }
-static const taper_kernel flash_attention_backward_kernels[] = {{"cpu", TAPER_CPU, NULL, flash_attention_backward_cpu}, {0}};
+static taper_status flash_attention_backward_cuda(taper_call *c) {
+    taper_attention a;
+    TAPER_TRY(flash_read(&a, c, &c->args[6], &c->args[7], &c->args[8], 1));
+    taper_attention_dropout d = {attention_number(&c->args[9]), (uint64_t)c->args[10].i, (uint64_t)c->args[11].i};
+    return taper__attention_backward_cuda(&a, d, c->args[0].t, c->args[4].t, c->args[5].t, c->out[0], c->out[1], c->out[2]);
+}
+static bool flash_backward_keeps_all(const taper_call *c, const char **why) {
+    if (attention_number(&c->args[9]) == 0) return true;
+    *why = "dropout inside of attention is for GPUs";
+    return false;
+}
+static const taper_kernel flash_attention_backward_kernels[] = {
+    {"cpu", TAPER_CPU, flash_backward_keeps_all, flash_attention_backward_cpu}, {"cuda", TAPER_CUDA, NULL, flash_attention_backward_cuda}, {0}};
 
 const taper_op taper_op_flash_attention_backward = {
     .infer = flash_attention_backward_infer,
@@ -263,7 +307,7 @@ static taper_status sdpa_check(const taper_call *c) {
 /* True when the fused operator computes the same. */
 static bool sdpa_fused(const taper_call *c, double dropout) {
     const taper_tensor *q = c->args[0].t, *k = c->args[1].t, *v = c->args[2].t, *m = TAPER_ARG_T(c, 3);
-    if (dropout > 0 || (m && (m->requires_grad || c->args[5].i || m->ndim > 4))) return false;
+    if ((dropout > 0 && q->device.type != TAPER_CUDA) || (m && (m->requires_grad || c->args[5].i || m->ndim > 4))) return false;
     if ((q->ndim != 3 && q->ndim != 4) || k->ndim != q->ndim || v->ndim != q->ndim || !q->numel || !k->numel || !v->numel) return false;
     int h = q->ndim - 3;
     bool heads = k->shape[h] == v->shape[h] && (q->shape[h] == k->shape[h] || c->args[7].i);
@@ -282,7 +326,7 @@ static taper_status sdpa_fused_compose(taper_call *c, taper_scope *s) {
     taper_tensor *q4 = attention_lead(s, q), *k4 = attention_lead(s, c->args[1].t), *v4 = attention_lead(s, c->args[2].t);
     if (m && m->dtype != TAPER_BOOL && m->dtype != q->dtype) m = tx_to(s, m, NULL, (taper_dtype)q->dtype, false, false);
     TAPER_TRY(s->status);
-    TAPER_TRY(taper_flash_attention(both, q4, k4, v4, m, c->args[5].i, &scale));
+    TAPER_TRY(taper_flash_attention(both, q4, k4, v4, m, c->args[5].i, &scale, attention_number(&c->args[4])));
     taper_scope_own(s, both[1]);
     taper_tensor *y = taper_scope_own(s, both[0]);
     if (y && q->ndim == 3) y = tx_reshape(s, y, y->shape + 1, 3);
@@ -293,9 +337,8 @@ static taper_status sdpa_fused_compose(taper_call *c, taper_scope *s) {
 
 static taper_status sdpa_compose(taper_call *c, taper_scope *s) {
     TAPER_TRY(sdpa_check(c));
-    double dropout = c->args[4].kind == TAPER_ARG_NONE ? 0 : taper_arg_double(&c->args[4]);
-    if (dropout < 0 || dropout > 1)
-        return TAPER_FAIL(TAPER_RUNTIME, "dropout probability has to be between 0 and 1, but got %g (scaled_dot_product_attention)", dropout);
+    double dropout = attention_number(&c->args[4]);
+    TAPER_TRY(attention_check_dropout(c, dropout));
     if (sdpa_fused(c, dropout)) return sdpa_fused_compose(c, s);
     taper_tensor *q = c->args[0].t, *k = c->args[1].t, *v = c->args[2].t, *m = TAPER_ARG_T(c, 3);
     int64_t L = q->shape[q->ndim - 2], S = k->shape[k->ndim - 2];

@@ -46,7 +46,20 @@ static void dropout_range(void *ctx, int64_t begin, int64_t end) {
         }
 }
 
-/* Drawn in the order of memory; out and mask lie in the order of the input. */
+/* The factors into out, which lies in the order of the input: drawn in the order of memory, or (taper__random_mkl) of rows. */
+static taper_status dropout_factors(taper_tensor *out, double p) {
+    taper_tensor *rows = NULL;
+    if (out->contiguous || !taper__random_mkl()) {
+        taper__random_dropout(NULL, (taper_dtype)out->dtype, taper__data(out), out->numel, p);
+        return TAPER_OK;
+    }
+    TAPER_TRY(taper__tensor_empty(&rows, (taper_dtype)out->dtype, taper_cpu(), out->ndim, out->shape, "native_dropout"));
+    taper__random_dropout(NULL, (taper_dtype)out->dtype, taper__data(rows), out->numel, p);
+    taper_status st = taper__copy_data(out, rows);
+    taper_tensor_release(rows);
+    return st;
+}
+
 static taper_status native_dropout_cpu(taper_call *c) {
     const taper_tensor *x = c->args[0].t;
     taper_tensor *out = c->out[0], *packed = NULL;
@@ -61,10 +74,10 @@ static taper_status native_dropout_cpu(taper_call *c) {
         x = packed;
     }
     dropout_job j = {(taper_dtype)x->dtype, taper__data(x), taper__data(out), taper__data(c->out[1]), 0};
-    taper__random_dropout(NULL, j.dtype, j.out, out->numel, c->args[1].f);
-    taper__parallel_for(out->numel, 32768, dropout_range, &j);
+    taper_status st = dropout_factors(c->out[0], c->args[1].f);
+    if (st == TAPER_OK) taper__parallel_for(out->numel, 32768, dropout_range, &j);
     taper_tensor_release(packed);
-    return TAPER_OK;
+    return st;
 }
 static const taper_kernel native_dropout_kernels[] = {{"cpu", TAPER_CPU, NULL, native_dropout_cpu}, {0}};
 static taper_status native_dropout_vjp(taper_vjp *v) {

@@ -28,6 +28,13 @@ template <class R> EL_FN R el_load(const void *p, int64_t at, int dtype) {
     }
 }
 
+/* at / size for numbers that are not negative and below 2^53; inverse: 1.0 / size. 64-bit division would be a call. */
+EL_FN int64_t el_divide(int64_t at, int64_t size, double inverse) {
+    if ((at | size) >> 32 == 0) return (unsigned)at / (unsigned)size;
+    const int64_t q = (int64_t)((double)at * inverse), r = at - q * size;
+    return q + (r >= size) - (r < 0);
+}
+
 /* Small integers take the low bits of the 64-bit integer, as the CPU's conversions do. */
 template <class R> EL_FN void el_store(void *p, int64_t at, int dtype, R v) {
     switch (dtype) {

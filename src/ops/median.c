@@ -1,6 +1,6 @@
 /* The lower median, with its place when a dim is given. NaN wins. */
 #include "ops/reduce.h"
-
+#include "ops/scan_cuda.h"
 #include "ops/vjp_expr.h"
 
 typedef struct median_item {
@@ -72,19 +72,20 @@ static void median_range(void *ctx, int64_t begin, int64_t end) {
 static taper_status median_run(taper_call *c, taper_tensor *places, int64_t n, int64_t inner) {
     median_job j = {.self = c->args[0].t, .values = c->out[0], .places = places, .n = n, .inner = inner};
     if (!c->out[0]->numel) return TAPER_OK;
+    if (j.self->device.type == TAPER_CUDA) return taper__median_cuda(j.values, places, j.self, n, inner);
     taper__parallel_for(c->out[0]->numel, 1 + 4096 / (n + 1), median_range, &j);
     return j.failed ? TAPER_FAIL(TAPER_MEMORY, "median: no memory for %lld items", (long long)n) : TAPER_OK;
 }
 
 static taper_status median_infer(taper_call *c) { return taper__out(c, 0, (taper_dtype)c->args[0].t->dtype, 0, NULL); }
-static taper_status median_cpu(taper_call *c) {
+static taper_status median_any(taper_call *c) {
     if (c->args[0].t->numel) return median_run(c, NULL, c->args[0].t->numel, 1);
     if (!taper_dtype_is_float((taper_dtype)c->out[0]->dtype))
         return TAPER_FAIL(TAPER_RUNTIME, "median: an empty %s has no median", TAPER_TEXT(c->args[0].t));
-    taper__store_double(taper__data(c->out[0]), (taper_dtype)c->out[0]->dtype, __builtin_nan(""));
-    return TAPER_OK;
+    if (c->device.type == TAPER_CUDA) return taper__fill_cuda(c->out[0], taper_float(__builtin_nan("")));
+    return taper__fill_data(c->out[0], taper_float(__builtin_nan("")));
 }
-static const taper_kernel median_kernels[] = {{"cpu", TAPER_CPU, NULL, median_cpu}, {0}};
+static const taper_kernel median_kernels[] = {{"cpu", TAPER_CPU, NULL, median_any}, {"cuda", TAPER_CUDA, NULL, median_any}, {0}};
 
 static taper_status median_vjp(taper_vjp *v) { /* equals share */
     taper_scope *s = v->scope;
@@ -107,7 +108,7 @@ static taper_status median_dim_infer(taper_call *c) {
     c->nondiff = 2;
     return TAPER_OK;
 }
-static taper_status median_dim_cpu(taper_call *c) {
+static taper_status median_dim_any(taper_call *c) {
     const taper_tensor *self = c->args[0].t;
     int64_t inner = 1;
     int d;
@@ -115,7 +116,7 @@ static taper_status median_dim_cpu(taper_call *c) {
     for (int k = d + 1; k < self->ndim; k++) inner *= self->shape[k];
     return median_run(c, c->out[1], self->ndim ? self->shape[d] : 1, inner);
 }
-static const taper_kernel median_dim_kernels[] = {{"cpu", TAPER_CPU, NULL, median_dim_cpu}, {0}};
+static const taper_kernel median_dim_kernels[] = {{"cpu", TAPER_CPU, NULL, median_dim_any}, {"cuda", TAPER_CUDA, NULL, median_dim_any}, {0}};
 static taper_status median_dim_vjp(taper_vjp *v) {
     taper_scope *s = v->scope;
     const taper_tensor *self = v->args[0].t;

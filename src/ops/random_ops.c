@@ -17,17 +17,18 @@ static taper_status random_vjp(taper_vjp *v) { /* what was in self is gone */
 
 typedef void (*random_draw_fn)(const taper_call *c, taper_generator *g, taper_dtype dtype, void *p, int64_t n);
 
-/* A tensor with gaps is drawn beside, in its own order of dims, and copied. */
-static taper_status random_fill(taper_call *c, random_draw_fn draw) {
+/* A tensor with gaps is drawn beside, in its own order of dims, and copied. by_rows: the order is always row-major. */
+static taper_status random_fill_in(taper_call *c, random_draw_fn draw, bool by_rows) {
     taper_tensor *t = c->out[0], *packed = NULL;
     taper_generator *g = random_generator(c);
     if (!t->numel) return TAPER_OK;
-    if (t->contiguous || taper__is_dense(t->ndim, t->shape, t->strides)) {
+    if (t->contiguous || (!by_rows && taper__is_dense(t->ndim, t->shape, t->strides))) {
         draw(c, g, (taper_dtype)t->dtype, taper__data(t), t->numel);
         return TAPER_OK;
     }
-    int64_t strides[TAPER_MAX_DIMS];
+    int64_t strides[TAPER_MAX_DIMS], step = 1;
     taper__dense_strides(t, strides);
+    for (int d = t->ndim - 1; by_rows && d >= 0; step *= t->shape[d--]) strides[d] = step;
     TAPER_TRY(taper__tensor_empty_strided(&packed, (taper_dtype)t->dtype, taper_cpu(), t->ndim, t->shape, strides, c->row->name));
     draw(c, g, (taper_dtype)t->dtype, taper__data(packed), t->numel);
     taper_status st = taper__copy_data(t, packed);
@@ -35,13 +36,17 @@ static taper_status random_fill(taper_call *c, random_draw_fn draw) {
     return st;
 }
 
+static taper_status random_fill(taper_call *c, random_draw_fn draw) { return random_fill_in(c, draw, false); }
+static taper_status random_fill_mkl(taper_call *c, random_draw_fn draw) { return random_fill_in(c, draw, taper__random_mkl()); }
+
 static taper_status random_float_infer(taper_call *c) {
     TAPER_TRY(taper__need_float(c->args[0].t, c->row->name));
     return random_infer(c);
 }
 
-#define RANDOM_OP(name, infer_fn, ...)                                                                                 \
-    static taper_status name##run(taper_call *c) { return random_fill(c, name##draw); }                                \
+#define RANDOM_OP(name, infer_fn, ...) RANDOM_OP_BY(random_fill, name, infer_fn, __VA_ARGS__)
+#define RANDOM_OP_BY(fill, name, infer_fn, ...)                                                                        \
+    static taper_status name##run(taper_call *c) { return fill(c, name##draw); }                                       \
     static const taper_kernel name##kernels[] = {{"cpu", TAPER_CPU, NULL, name##run}, {0}};                            \
     const taper_op taper_op_##name = {.infer = infer_fn,                                                               \
                                       .kernels = name##kernels,                                                        \
@@ -85,7 +90,7 @@ static taper_status exponential_infer(taper_call *c) {
     if (!(c->args[1].f > 0)) return TAPER_FAIL(TAPER_RUNTIME, "exponential_ expects lambda > 0.0, but found lambda=%g", c->args[1].f);
     return random_float_infer(c);
 }
-RANDOM_OP(exponential_, exponential_infer, {"[2,3]:nograd", .unspecified = true, .strides_matter = true}, {"[2]:nograd, 0.0", .error = "lambda=0"});
+RANDOM_OP_BY(random_fill_mkl, exponential_, exponential_infer, {"[2,3]:nograd", .unspecified = true, .strides_matter = true}, {"[2]:nograd, 0.0", .error = "lambda=0"});
 
 static void cauchy_draw(const taper_call *c, taper_generator *g, taper_dtype d, void *p, int64_t n) { taper__random_cauchy(g, d, p, n, c->args[1].f, c->args[2].f); }
 static taper_status cauchy_infer(taper_call *c) {
@@ -111,9 +116,9 @@ static taper_status bernoulli_infer(taper_call *c) {
     TAPER_TRY(bernoulli_check(c->args[1].f));
     return random_infer(c);
 }
-RANDOM_OP(bernoulli_, bernoulli_infer, {"[2,3]:nograd", .unspecified = true, .strides_matter = true}, {"[4]:i64, 0.3", .unspecified = true, .strides_matter = true}, {"[2]:nograd, 2.0", .error = "p=2"});
+RANDOM_OP_BY(random_fill_mkl, bernoulli_, bernoulli_infer, {"[2,3]:nograd", .unspecified = true, .strides_matter = true}, {"[4]:i64, 0.3", .unspecified = true, .strides_matter = true}, {"[2]:nograd, 2.0", .error = "p=2"});
 
-static taper_status bernoulli_p_run(taper_call *c) { return random_fill(c, bernoulli_draw); }
+static taper_status bernoulli_p_run(taper_call *c) { return random_fill_mkl(c, bernoulli_draw); }
 static const taper_kernel bernoulli_p_kernels[] = {{"cpu", TAPER_CPU, NULL, bernoulli_p_run}, {0}};
 const taper_op taper_op_bernoulli_p = {.infer = bernoulli_infer,
                                        .kernels = bernoulli_p_kernels,
@@ -162,7 +167,7 @@ static void bernoulli_number_draw(const taper_call *c, taper_generator *g, taper
     taper__random_bernoulli(g, d, p, n, taper_arg_double(&c->args[1]));
 }
 static taper_status bernoulli__each_run(taper_call *c) {
-    if (c->args[1].kind != TAPER_ARG_TENSOR) return random_fill(c, bernoulli_number_draw);
+    if (c->args[1].kind != TAPER_ARG_TENSOR) return random_fill_mkl(c, bernoulli_number_draw);
     return bernoulli_each(c, c->out[0], c->args[1].t);
 }
 static const taper_kernel bernoulli__each_kernels[] = {{"cpu", TAPER_CPU, NULL, bernoulli__each_run}, {0}};

@@ -1,6 +1,4 @@
 /* Shape rules of reductions, and what their gradients share. */
-#include <taper/autograd.h>
-
 #include "ops/reduce.h"
 
 static taper_status reduce_shape(taper_call *c, int i, taper_dtype dtype, const taper_arg *dims, bool keepdim, bool filled) {
@@ -74,16 +72,4 @@ taper_tensor *taper__reduce_spread(taper_scope *s, taper_tensor *grad, const tap
     taper_tensor *g = taper__reduce_restore(s, grad, self, dims);
     if (g && g->dtype != self->dtype) g = tx_to(s, g, NULL, (taper_dtype)self->dtype, false, false);
     return g ? tx_expand(s, g, self->shape, self->ndim) : NULL;
-}
-
-taper_status taper__reduce_compose(taper_call *c, taper_status (*build)(taper_call *c, taper_scope *s, taper_tensor **results)) {
-    taper_scope s = TAPER_SCOPE;
-    taper_tensor *results[TAPER_MAX_OUTS] = {NULL};
-    bool old = taper_set_grad_enabled(false);
-    taper_status st = build(c, &s, results);
-    if (st == TAPER_OK) st = s.status;
-    for (int i = 0; st == TAPER_OK && i < c->nout; i++) st = taper__copy_data(c->out[i], results[i]);
-    taper_set_grad_enabled(old);
-    taper_scope_end(&s);
-    return st;
 }

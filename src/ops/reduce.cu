@@ -1,4 +1,6 @@
 /* Reductions to one number: sums, products, extremes, counts and norms. */
+/* Blocks per multiprocessor: room for the registers of loads on their way. */
+#define RED_BLOCKS 3
 #include "ops/reduce.cuh"
 
 template <class R> EL_FN R red_abs(R x) { return x < 0 ? -x : x; }
@@ -12,14 +14,15 @@ template <class A> EL_FN A red_finish(const taper_reduce_args &k, A a) {
     if (k.finish == TAPER_RED_ROOT) return red_root(a);
     return k.finish == TAPER_RED_POWER ? red_power(a, k.scale) : a;
 }
-template <> EL_FN int64_t red_finish<int64_t>(const taper_reduce_args &, int64_t a) { return a; }
+EL_FN int64_t red_finish(const taper_reduce_args &, int64_t a) { return a; }
+EL_FN int red_finish(const taper_reduce_args &, int a) { return a; }
 
 /* first: the empty result; map: from the element x; combine: of a and b. */
-#define RED_FOLD(name, state, is_wide, first, map, combine)                                                            \
-    template <class R_> struct name {                                                                                  \
+#define RED_FOLD(row, state, first, map, combine)                                                                     \
+    template <class R_> struct red_##row {                                                                             \
         typedef R_ R;                                                                                                  \
         typedef state S;                                                                                               \
-        static const bool wide = is_wide;                                                                              \
+        static const int wide = TAPER_RED_##row##_wide;                                                                      \
         RED_IN S none(const taper_reduce_args &) { return first; }                                                     \
         RED_IN void join(S &a, const S &b) { a = combine; }                                                            \
         RED_IN void step(const taper_reduce_args &k, S &a, R x, int64_t) {                                             \
@@ -27,24 +30,23 @@ template <> EL_FN int64_t red_finish<int64_t>(const taper_reduce_args &, int64_t
             (void)k;                                                                                                   \
             a = combine;                                                                                               \
         }                                                                                                              \
-        RED_IN void store(const taper_reduce_args &k, int64_t o, S a) { el_store<S>(k.out, o, k.dtype_out, red_finish<S>(k, a)); } \
+        RED_IN void store(const taper_reduce_args &k, int64_t o, S a) { el_store<S>(k.out, o, k.dtype_out, red_finish(k, a)); } \
     };
 #define RED_HIGHEST (a > b || a != a ? a : b)
 #define RED_LOWEST (a < b || a != a ? a : b)
-RED_FOLD(red_sum, R_, true, 0, x, a + b)
-RED_FOLD(red_nansum, R_, false, 0, (x != x ? 0 : x), a + b)
-RED_FOLD(red_prod, R_, false, 1, x, a *b)
-RED_FOLD(red_max, R_, true, red_limits<R_>::low(), x, RED_HIGHEST)
-RED_FOLD(red_min, R_, true, red_limits<R_>::high(), x, RED_LOWEST)
-RED_FOLD(red_any, int, true, 0, x != 0, a | b)
-RED_FOLD(red_all, int, true, 1, x != 0, a &b)
-RED_FOLD(red_count, int64_t, true, 0, x != 0, a + b)
-RED_FOLD(red_sum_abs, R_, true, 0, red_abs(x), a + b)
-RED_FOLD(red_sum_square, R_, true, 0, x *x, a + b)
-RED_FOLD(red_sum_power, R_, false, 0, red_power(red_abs(x), k.p), a + b)
-RED_FOLD(red_max_abs, R_, true, 0, red_abs(x), RED_HIGHEST)
-RED_FOLD(red_min_abs, R_, false, red_limits<R_>::high(), red_abs(x), RED_LOWEST)
-template <> EL_FN int red_finish<int>(const taper_reduce_args &, int a) { return a; }
+RED_FOLD(sum, R_, 0, x, a + b)
+RED_FOLD(nansum, R_, 0, (x != x ? 0 : x), a + b)
+RED_FOLD(prod, R_, 1, x, a *b)
+RED_FOLD(max, R_, red_limits<R_>::low(), x, RED_HIGHEST)
+RED_FOLD(min, R_, red_limits<R_>::high(), x, RED_LOWEST)
+RED_FOLD(any, int, 0, x != 0, a | b)
+RED_FOLD(all, int, 1, x != 0, a &b)
+RED_FOLD(count, int64_t, 0, x != 0, a + b)
+RED_FOLD(sum_abs, R_, 0, red_abs(x), a + b)
+RED_FOLD(sum_square, R_, 0, x *x, a + b)
+RED_FOLD(sum_power, R_, 0, red_power(red_abs(x), k.p), a + b)
+RED_FOLD(max_abs, R_, 0, red_abs(x), RED_HIGHEST)
+RED_FOLD(min_abs, R_, red_limits<R_>::high(), red_abs(x), RED_LOWEST)
 
 #define RED_FLOATS(row) RED_KERNEL(f32_##row, red_##row<float>) RED_KERNEL(f64_##row, red_##row<double>)
 #define RED_ALL(row) RED_FLOATS(row) RED_KERNEL(i64_##row, red_##row<int64_t>)

@@ -31,8 +31,6 @@ taper_status taper__reduce_cpu(taper_call *c, taper_reduce_kind kind, const tape
 taper_status taper__reduce_cuda(taper_call *c, taper_reduce_kind kind, const taper_arg *dims);
 /* How many elements each result is made of. */
 int64_t taper__reduce_count(const taper_tensor *self, const taper_arg *dims);
-/* A GPU without a kernel of its own for the operator: the results of `build`, made of other operators, copied to c->out. */
-taper_status taper__reduce_compose(taper_call *c, taper_status (*build)(taper_call *c, taper_scope *s, taper_tensor **results));
 
 /* grad with the reduced dims put back as size 1, ready to be expanded to the shape of self. */
 taper_tensor *taper__reduce_restore(taper_scope *s, taper_tensor *grad, const taper_tensor *self, const taper_arg *dims);

@@ -7,9 +7,20 @@
 /* A block of TAPER_RED_THREADS threads works on `width` outputs (by columns: width times `each`) with threads / width
  * lanes each; every lane walks the reduced elements of its part in steps of the number of lanes. Part p of `parts` covers
  * [p, p + 1) * chunk. */
-enum { TAPER_RED_THREADS = 256, TAPER_RED_DIMS = 16, TAPER_RED_PARTIAL = 16 /* bytes of the largest state */ };
+enum { TAPER_RED_THREADS = 256, TAPER_RED_DIMS = 16, TAPER_RED_PARTIAL = 32, /* bytes of the largest state */
+       TAPER_RED_AHEAD = 4 /* loads of a thread that are on their way at a time */ };
 
 enum { TAPER_RED_ANYHOW, TAPER_RED_ALONG, TAPER_RED_ACROSS }; /* way: one element at a time; 16 bytes along a row; across columns */
+enum { TAPER_RED_WIDE_F32 = 1, TAPER_RED_WIDE_F64 = 2, TAPER_RED_WIDE_I64 = 4 }; /* compute types with 16-byte paths */
+/* name, such types, image, has integers */
+#define TAPER_RED_ROWS(R)                                                                                              \
+    R(sum, 7, "reduce", 1) R(prod, 0, "reduce", 1) R(max, 1, "reduce", 1) R(min, 1, "reduce", 1) R(any, 4, "reduce", 1) \
+    R(all, 4, "reduce", 1) R(count, 5, "reduce", 1) R(nansum, 0, "reduce", 0) R(sum_abs, 1, "reduce", 0)               \
+    R(sum_square, 1, "reduce", 0) R(sum_power, 0, "reduce", 0) R(max_abs, 1, "reduce", 0) R(min_abs, 0, "reduce", 0)   \
+    R(argmax, 1, "reduce_state", 1) R(argmin, 1, "reduce_state", 1) R(var, 1, "reduce_state", 0)                       \
+    R(std, 1, "reduce_state", 0) R(lse, 1, "reduce_state", 0)
+#define TAPER_RED_WIDE(name, wide, ...) TAPER_RED_##name##_wide = wide,
+enum { TAPER_RED_ROWS(TAPER_RED_WIDE) };
 enum { TAPER_RED_PLAIN, TAPER_RED_SCALED, TAPER_RED_ROOT, TAPER_RED_POWER }; /* finish: as it is; times scale; sqrt; ^scale */
 
 typedef struct taper_reduce_args {
@@ -22,6 +33,7 @@ typedef struct taper_reduce_args {
     int nkept, ninner;
     int64_t kept_shape[TAPER_RED_DIMS], kept_stride[TAPER_RED_DIMS];
     int64_t inner_shape[TAPER_RED_DIMS], inner_stride[TAPER_RED_DIMS];
+    double kept_inverse[TAPER_RED_DIMS], inner_inverse[TAPER_RED_DIMS]; /* 1 / shape */
 } taper_reduce_args;
 
 #endif

@@ -1,6 +1,6 @@
 /* Running sums and products along a dim, and the sum of the diagonal. */
 #include "ops/reduce.h"
-
+#include "ops/scan_cuda.h"
 #include "ops/vjp_expr.h"
 
 enum { SCAN_COLUMNS = 256 };
@@ -63,8 +63,15 @@ static taper_status scan_cpu(taper_call *c, bool product) {
 }
 static taper_status cumsum_cpu(taper_call *c) { return scan_cpu(c, false); }
 static taper_status cumprod_cpu(taper_call *c) { return scan_cpu(c, true); }
-static const taper_kernel cumsum_kernels[] = {{"cpu", TAPER_CPU, NULL, cumsum_cpu}, {0}};
-static const taper_kernel cumprod_kernels[] = {{"cpu", TAPER_CPU, NULL, cumprod_cpu}, {0}};
+static taper_status scan_cuda(taper_call *c, bool product) {
+    int d;
+    TAPER_TRY(taper__wrap_dim(&d, c->args[1].i, c->args[0].t->ndim, c->row->name));
+    return taper__scan_cuda(c->out[0], c->args[0].t, d, product, c->row->name);
+}
+static taper_status cumsum_cuda(taper_call *c) { return scan_cuda(c, false); }
+static taper_status cumprod_cuda(taper_call *c) { return scan_cuda(c, true); }
+static const taper_kernel cumsum_kernels[] = {{"cpu", TAPER_CPU, NULL, cumsum_cpu}, {"cuda", TAPER_CUDA, NULL, cumsum_cuda}, {0}};
+static const taper_kernel cumprod_kernels[] = {{"cpu", TAPER_CPU, NULL, cumprod_cpu}, {"cuda", TAPER_CUDA, NULL, cumprod_cuda}, {0}};
 
 /* The sum of this element and all that follow. */
 static taper_tensor *scan_back(taper_scope *s, taper_tensor *t, int64_t dim) {

@@ -1,6 +1,5 @@
 /* Sums, means, products, counts and their yes-or-no relatives. */
-#include "ops/reduce.h"
-
+#include "ops/reduce_cuda.h"
 #include "ops/vjp_expr.h"
 
 static taper_status sum_infer(taper_call *c) {
@@ -36,14 +35,7 @@ const taper_op taper_op_sum = {
 };
 
 static taper_status nansum_cpu(taper_call *c) { return taper__reduce_cpu(c, TAPER_REDUCE_NANSUM, &c->args[1]); }
-static taper_status nansum_build(taper_call *c, taper_scope *s, taper_tensor **results) {
-    int64_t dims[TAPER_MAX_DIMS];
-    taper_tensor *self = c->args[0].t;
-    int n = taper__reduce_dims(dims, self, &c->args[1]);
-    results[0] = tx_sum(s, vx_drop(s, tx_isnan(s, self), self), dims, n, c->args[2].i, (taper_dtype)c->out[0]->dtype);
-    return s->status;
-}
-static taper_status nansum_cuda(taper_call *c) { return taper__reduce_compose(c, nansum_build); }
+static taper_status nansum_cuda(taper_call *c) { return taper__reduce_cuda(c, TAPER_REDUCE_NANSUM, &c->args[1]); }
 static const taper_kernel nansum_kernels[] = {{"cpu", TAPER_CPU, NULL, nansum_cpu}, {"cuda", TAPER_CUDA, NULL, nansum_cuda}, {0}};
 
 static taper_status nansum_vjp(taper_vjp *v) {
@@ -79,15 +71,13 @@ static taper_status mean_cpu(taper_call *c) {
     TAPER_TRY(taper__dim_mask(&r.mask, &c->args[1], in->ndim, "mean"));
     return taper__reduce(&r, "mean");
 }
-static taper_status mean_build(taper_call *c, taper_scope *s, taper_tensor **results) {
-    int64_t dims[TAPER_MAX_DIMS];
-    int n = taper__reduce_dims(dims, c->args[0].t, &c->args[1]);
-    taper_dtype d = (taper_dtype)c->out[0]->dtype == TAPER_F64 ? TAPER_F64 : TAPER_F32;
-    taper_tensor *sum = tx_sum(s, c->args[0].t, dims, n, c->args[2].i, d);
-    results[0] = vx_div(s, sum, taper__number(s, (double)taper__reduce_count(c->args[0].t, &c->args[1])));
-    return s->status;
+static taper_status mean_cuda(taper_call *c) {
+    taper_reduce_job j;
+    TAPER_TRY(taper__reduce_job(&j, c, TAPER_RED_sum, &c->args[1]));
+    j.finish = TAPER_RED_SCALED;
+    j.scale = 1 / (double)taper__reduce_count(c->args[0].t, &c->args[1]);
+    return taper__reduce_device(&j, "mean");
 }
-static taper_status mean_cuda(taper_call *c) { return taper__reduce_compose(c, mean_build); }
 static const taper_kernel mean_kernels[] = {{"cpu", TAPER_CPU, NULL, mean_cpu}, {"cuda", TAPER_CUDA, NULL, mean_cuda}, {0}};
 
 static taper_status mean_vjp(taper_vjp *v) {
@@ -151,13 +141,7 @@ const taper_op taper_op_prod = {
 
 static taper_status count_nonzero_infer(taper_call *c) { return taper__reduce_infer(c, 0, TAPER_I64, &c->args[1], false); }
 static taper_status count_nonzero_cpu(taper_call *c) { return taper__reduce_cpu(c, TAPER_REDUCE_COUNT, &c->args[1]); }
-static taper_status count_nonzero_build(taper_call *c, taper_scope *s, taper_tensor **results) {
-    int64_t dims[TAPER_MAX_DIMS];
-    int n = taper__reduce_dims(dims, c->args[0].t, &c->args[1]);
-    results[0] = tx_sum(s, tx_ne(s, c->args[0].t, taper__number(s, 0)), dims, n, false, TAPER_DTYPE_NONE);
-    return s->status;
-}
-static taper_status count_nonzero_cuda(taper_call *c) { return taper__reduce_compose(c, count_nonzero_build); }
+static taper_status count_nonzero_cuda(taper_call *c) { return taper__reduce_cuda(c, TAPER_REDUCE_COUNT, &c->args[1]); }
 static const taper_kernel count_nonzero_kernels[] = {
     {"cpu", TAPER_CPU, NULL, count_nonzero_cpu}, {"cuda", TAPER_CUDA, NULL, count_nonzero_cuda}, {0}};
 const taper_op taper_op_count_nonzero = {

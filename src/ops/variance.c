@@ -1,7 +1,7 @@
 /* Variance and standard deviation, alone and with the mean: two passes, the second over deviations from the mean. */
 #include <math.h>
 
-#include "ops/reduce.h"
+#include "ops/reduce_cuda.h"
 #include "ops/vjp_expr.h"
 
 /* The four share their arguments: self, dim, correction, keepdim. */
@@ -54,23 +54,16 @@ out:
 static taper_status var_cpu(taper_call *c) { return variance_cpu(c, false); }
 static taper_status std_cpu(taper_call *c) { return variance_cpu(c, true); }
 
-static taper_status variance_build(taper_call *c, taper_scope *s, taper_tensor **results, bool root) {
-    int64_t dims[TAPER_MAX_DIMS];
-    taper_tensor *self = c->args[0].t;
-    int n = taper__reduce_dims(dims, self, &c->args[1]);
-    double count = (double)taper__reduce_count(self, &c->args[1]), left = count - variance_correction(c->args);
-    taper_dtype dtype = self->dtype == TAPER_F64 ? TAPER_F64 : TAPER_F32;
-    taper_tensor *mean = tx_mean(s, self, dims, n, true, dtype);
-    taper_tensor *sum = tx_sum(s, tx_square(s, tx_sub(s, self, mean, taper_int(1))), dims, n, c->args[3].i, dtype);
-    results[0] = vx_div(s, sum, taper__number(s, left > 0 ? left : 0));
-    if (root) results[0] = tx_sqrt(s, results[0]);
-    if (c->nout > 1) results[1] = tx_reshape(s, mean, c->out[1]->shape, c->out[1]->ndim);
-    return s->status;
+static taper_status variance_cuda(taper_call *c, taper_reduce_row row) {
+    taper_reduce_job j;
+    double left = (double)taper__reduce_count(c->args[0].t, &c->args[1]) - variance_correction(c->args);
+    TAPER_TRY(taper__reduce_job(&j, c, row, &c->args[1]));
+    j.other = c->nout > 1 ? c->out[1] : NULL;
+    j.p = left > 0 ? left : 0;
+    return taper__reduce_device(&j, c->row->name);
 }
-static taper_status var_build(taper_call *c, taper_scope *s, taper_tensor **results) { return variance_build(c, s, results, false); }
-static taper_status std_build(taper_call *c, taper_scope *s, taper_tensor **results) { return variance_build(c, s, results, true); }
-static taper_status var_cuda(taper_call *c) { return taper__reduce_compose(c, var_build); }
-static taper_status std_cuda(taper_call *c) { return taper__reduce_compose(c, std_build); }
+static taper_status var_cuda(taper_call *c) { return variance_cuda(c, TAPER_RED_var); }
+static taper_status std_cuda(taper_call *c) { return variance_cuda(c, TAPER_RED_std); }
 static const taper_kernel var_kernels[] = {{"cpu", TAPER_CPU, NULL, var_cpu}, {"cuda", TAPER_CUDA, NULL, var_cuda}, {0}};
 static const taper_kernel std_kernels[] = {{"cpu", TAPER_CPU, NULL, std_cpu}, {"cuda", TAPER_CUDA, NULL, std_cuda}, {0}};
 

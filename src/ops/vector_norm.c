@@ -1,7 +1,7 @@
 /* Norms, and logsumexp, which is one too. */
 #include <math.h>
 
-#include "ops/reduce.h"
+#include "ops/reduce_cuda.h"
 #include "ops/vjp_expr.h"
 
 /* linalg_vector_norm(self, ord, dim, keepdim, dtype) */
@@ -37,23 +37,18 @@ static taper_status vector_norm_cpu(taper_call *c) {
     TAPER_TRY(taper__dim_mask(&r.mask, &c->args[2], in->ndim, "linalg.vector_norm"));
     return taper__reduce(&r, "linalg.vector_norm");
 }
-static taper_status vector_norm_build(taper_call *c, taper_scope *s, taper_tensor **results) {
-    int64_t dims[TAPER_MAX_DIMS];
-    taper_tensor *x = c->args[0].t;
+static taper_status vector_norm_cuda(taper_call *c) {
+    taper_reduce_job j;
     double p = taper_arg_double(&c->args[1]);
-    bool keep = c->args[3].i;
-    taper_dtype dtype = c->out[0]->dtype == TAPER_F64 || x->dtype == TAPER_F64 ? TAPER_F64 : TAPER_F32;
-    int n = taper__reduce_dims(dims, x, &c->args[2]);
-    x = tx_to(s, x, NULL, dtype, false, false);
-    if (p == 0) results[0] = tx_sum(s, tx_ne(s, x, taper__number(s, 0)), dims, n, keep, dtype);
-    else if (p == 1) results[0] = tx_sum(s, tx_abs(s, x), dims, n, keep, dtype);
-    else if (p == 2) results[0] = tx_sqrt(s, tx_sum(s, tx_square(s, x), dims, n, keep, dtype));
-    else if (p == INFINITY) results[0] = tx_amax(s, tx_abs(s, x), dims, n, keep);
-    else if (p == -INFINITY) results[0] = tx_amin(s, tx_abs(s, x), dims, n, keep);
-    else results[0] = tx_pow(s, tx_sum(s, tx_pow(s, tx_abs(s, x), taper__number(s, p)), dims, n, keep, dtype), taper__number(s, 1 / p));
-    return s->status;
+    TAPER_TRY(taper__reduce_job(&j, c, TAPER_RED_sum_power, &c->args[2]));
+    if (p == 0) j.row = TAPER_RED_count;
+    else if (p == 1) j.row = TAPER_RED_sum_abs;
+    else if (p == INFINITY) j.row = TAPER_RED_max_abs;
+    else if (p == -INFINITY) j.row = TAPER_RED_min_abs;
+    else if (p == 2) j.row = TAPER_RED_sum_square, j.finish = TAPER_RED_ROOT;
+    else j.finish = TAPER_RED_POWER, j.p = p, j.scale = 1 / p;
+    return taper__reduce_device(&j, "linalg.vector_norm");
 }
-static taper_status vector_norm_cuda(taper_call *c) { return taper__reduce_compose(c, vector_norm_build); }
 static const taper_kernel vector_norm_kernels[] = {{"cpu", TAPER_CPU, NULL, vector_norm_cpu}, {"cuda", TAPER_CUDA, NULL, vector_norm_cuda}, {0}};
 
 /* At 0 the subgradient 0 is taken. */
@@ -156,19 +151,11 @@ out:
     taper__free(most);
     return st;
 }
-static taper_status logsumexp_build(taper_call *c, taper_scope *s, taper_tensor **results) {
-    int64_t dims[TAPER_MAX_DIMS];
-    taper_tensor *x = c->args[0].t, *zero = taper__number(s, 0);
-    taper_dtype dtype = c->out[0]->dtype == TAPER_F64 ? TAPER_F64 : TAPER_F32;
-    int n = taper__reduce_dims(dims, x, &c->args[1]);
-    x = tx_to(s, x, NULL, dtype, false, false);
-    taper_tensor *most = tx_amax(s, x, dims, n, true);
-    most = tx_where(s, tx_isinf(s, most), zero, most);
-    taper_tensor *sum = tx_log(s, tx_sum(s, tx_exp(s, vx_sub(s, x, most)), dims, n, true, dtype));
-    results[0] = tx_reshape(s, vx_add(s, sum, most), c->out[0]->shape, c->out[0]->ndim);
-    return s->status;
+static taper_status logsumexp_cuda(taper_call *c) {
+    taper_reduce_job j;
+    TAPER_TRY(taper__reduce_job(&j, c, TAPER_RED_lse, &c->args[1]));
+    return taper__reduce_device(&j, "logsumexp");
 }
-static taper_status logsumexp_cuda(taper_call *c) { return taper__reduce_compose(c, logsumexp_build); }
 static const taper_kernel logsumexp_kernels[] = {{"cpu", TAPER_CPU, NULL, logsumexp_cpu}, {"cuda", TAPER_CUDA, NULL, logsumexp_cuda}, {0}};
 
 static taper_status logsumexp_vjp(taper_vjp *v) {

@@ -11,9 +11,9 @@
  * Exponential, Cauchy, geometric, Bernoulli with one probability. One 64-bit draw per element, arithmetic in double.
  * Log-normal. exp of the short normal rule. Bernoulli with a tensor of probabilities: f32 uniform, f64 if p is f64.
  *
- * f32 results are the same on every machine where libm is correct to 1 ulp in double. PyTorch itself is not that
- * steady: without AVX2, or with MKL for Bernoulli and exponential, it gives other numbers; ours are those of the plain
- * AVX2 / AVX-512 build.
+ * f32 results are the same on every machine where libm is correct to 1 ulp in double. PyTorch itself is not that steady:
+ * without AVX2 it gives other numbers; ours are those of the AVX2 / AVX-512 build. Exponential and Bernoulli with one
+ * probability are drawn so only with TAPER_CPU_RANDOM=plain: random_congruential.c has the rule of the official wheels.
  */
 #include "tensor/random_fill.h"
 
@@ -237,9 +237,13 @@ void taper__random_exponential_locked(taper_generator *g, taper_dtype dtype, voi
 }
 
 void taper__random_exponential(taper_generator *g, taper_dtype dtype, void *p, int64_t n, double lambda) {
+    bool mkl = taper__random_mkl() && lambda < HUGE_VAL && n > 0;
+    uint32_t seed = 0;
     g = taper__generator_lock(g);
-    taper__random_exponential_locked(g, dtype, p, n, lambda);
+    if (mkl) seed = taper__random_congruential_seed(g, dtype);
+    else taper__random_exponential_locked(g, dtype, p, n, lambda);
     taper__generator_unlock(g);
+    if (mkl) taper__random_congruential_exponential(seed, 0, dtype, p, n, lambda);
 }
 
 void taper__random_cauchy(taper_generator *g, taper_dtype dtype, void *p, int64_t n, double median, double sigma) {
@@ -266,8 +270,7 @@ void taper__random_geometric(taper_generator *g, taper_dtype dtype, void *p, int
     taper__generator_unlock(g);
 }
 
-/* p[at + i] = hit[i] ? `one` (the bytes of an element) : 0. */
-static void random_spread(size_t size, void *p, int64_t at, const uint8_t *restrict hit, int64_t n, uint64_t one) {
+void taper__random_spread(size_t size, void *p, int64_t at, const uint8_t *restrict hit, int64_t n, uint64_t one) {
 #define RANDOM_SPREAD_AS(type)                                                                                         \
     {                                                                                                                  \
         type *restrict q = (type *)p + at;                                                                             \
@@ -284,16 +287,21 @@ static void random_spread(size_t size, void *p, int64_t at, const uint8_t *restr
 }
 
 /* p[i] = `one` with probability chance, else 0. */
-static void random_choose(taper_generator *g, size_t size, void *p, int64_t n, double chance, uint64_t one) {
+static void random_choose(taper_generator *g, taper_dtype dtype, void *p, int64_t n, double chance, uint64_t one) {
     uint32_t w[2 * CHUNK];
     uint8_t hit[CHUNK];
+    size_t size = taper_dtype_size(dtype);
+    if (taper__random_mkl()) {
+        taper__random_congruential_choose(g, dtype, p, n, chance, one);
+        return;
+    }
     uint64_t threshold = (uint64_t)ceil(chance * 0x1p53); /* k 2^-53 < chance exactly when k < threshold */
     g = taper__generator_lock(g);
     for (int64_t i = 0; i < n; i += CHUNK) {
         int64_t m = random_least(CHUNK, n - i);
         taper__mt_fill(&g->engine, w, 2 * m);
         random_kernels()->below(hit, w, m, threshold);
-        random_spread(size, p, i, hit, m, one);
+        taper__random_spread(size, p, i, hit, m, one);
     }
     taper__generator_unlock(g);
 }
@@ -308,12 +316,12 @@ static uint64_t random_pattern(taper_dtype dtype, double value) {
 }
 
 void taper__random_bernoulli(taper_generator *g, taper_dtype dtype, void *p, int64_t n, double chance) {
-    random_choose(g, taper_dtype_size(dtype), p, n, chance, random_pattern(dtype, 1));
+    random_choose(g, dtype, p, n, chance, random_pattern(dtype, 1));
 }
 
 void taper__random_dropout(taper_generator *g, taper_dtype dtype, void *p, int64_t n, double drop) {
     double keep = 1 - drop, value = dtype == TAPER_F64 ? 1 / keep : (double)(1.0f / (float)keep);
-    random_choose(g, taper_dtype_size(dtype), p, n, keep, random_pattern(dtype, value));
+    random_choose(g, dtype, p, n, keep, random_pattern(dtype, value));
 }
 
 /* u[i] < chance[i], chance of any float dtype but f64. */
@@ -343,7 +351,7 @@ void taper__random_bernoulli_each(taper_generator *g, taper_dtype dtype, void *p
             random_uniform_f32(g, u, m, 0, 1);
             random_below_each(hit, u, chance_dtype, chance, i, m);
         }
-        random_spread(taper_dtype_size(dtype), p, i, hit, m, one);
+        taper__random_spread(taper_dtype_size(dtype), p, i, hit, m, one);
     }
     taper__generator_unlock(g);
 }

@@ -71,7 +71,19 @@ typedef uint16_t __attribute__((may_alias)) random_bytes2;
 typedef uint32_t __attribute__((may_alias)) random_bytes4;
 typedef uint64_t __attribute__((may_alias)) random_bytes8;
 
-/* Used by the files above, generator already locked. */
+/* ---- random_congruential.c: the rules of PyTorch built with MKL ---- */
+/* Whether they are wanted (knob TAPER_CPU_RANDOM). Tensors that are not row-major are then drawn in row-major order. */
+bool taper__random_mkl(void);
+/* Any. The element whose bytes are `one` with probability `chance`, else 0. */
+void taper__random_congruential_choose(taper_generator *g, taper_dtype dtype, void *p, int64_t n, double chance, uint64_t one);
+/* Float. n exponentials of the stream, from number `skip` on; seed: drawn once, generator already locked. */
+uint32_t taper__random_congruential_seed(taper_generator *locked, taper_dtype dtype);
+void taper__random_congruential_exponential(uint32_t seed, int64_t skip, taper_dtype dtype, void *p, int64_t n, double lambda);
+
+/* p[at + i] = hit[i] ? `one` (the bytes of an element) : 0; at and n in elements of `size` bytes. */
+void taper__random_spread(size_t size, void *p, int64_t at, const uint8_t *restrict hit, int64_t n, uint64_t one);
+
+/* The plain rule, generator already locked. */
 void taper__random_exponential_locked(taper_generator *g, taper_dtype dtype, void *p, int64_t n, double lambda);
 
 #endif

@@ -113,32 +113,63 @@ static void random_below(uint8_t *restrict out, const uint32_t *restrict w, int6
     for (int64_t i = 0; i < n; i++) out[i] = ((uint64_t)(w[2 * i] & 0x1fffffu) << 32 | w[2 * i + 1]) < threshold;
 }
 
-/* log(v) = e log 2 + 2 atanh(f / (2 + f)), v = 2^e (1 + f) in double; 1 - x is exact, and near 1 so is f. */
+/* log(v) = e log 2 + 2 atanh(f / (2 + f)), v = 2^e (1 + f) in double; near 1 f is exact. */
+static inline double random_log_f64(double v) {
+    uint64_t u;
+    memcpy(&u, &v, sizeof u);
+    u += 0x3ff0000000000000u - 0x3fe6a09e667f3bcdu; /* so that 1 + f falls in [sqrt(1/2), sqrt(2)) */
+    double e = (double)((int32_t)(u >> 52) - 1023);
+    uint64_t m = (u & 0x000fffffffffffffu) + 0x3fe6a09e667f3bcdu;
+    double f;
+    memcpy(&f, &m, sizeof f);
+    f -= 1.0;
+    double s = f / (2.0 + f), z = s * s;
+    double r = 1.0 / 21;
+    r = r * z + 1.0 / 19;
+    r = r * z + 1.0 / 17;
+    r = r * z + 1.0 / 15;
+    r = r * z + 1.0 / 13;
+    r = r * z + 1.0 / 11;
+    r = r * z + 1.0 / 9;
+    r = r * z + 1.0 / 7;
+    r = r * z + 1.0 / 5;
+    r = r * z + 1.0 / 3;
+    r = 2.0 * s + 2.0 * s * (z * r);
+    return e * 0.693147180559945286227 + r;
+}
+
 static void random_log_uniform(double *restrict out, const uint32_t *restrict w, int64_t n) {
-    for (int64_t i = 0; i < n; i++) {
-        double v = 1.0 - random_53(w[2 * i], w[2 * i + 1]);
-        uint64_t u;
-        memcpy(&u, &v, sizeof u);
-        u += 0x3ff0000000000000u - 0x3fe6a09e667f3bcdu; /* so that 1 + f falls in [sqrt(1/2), sqrt(2)) */
-        double e = (double)((int32_t)(u >> 52) - 1023);
-        uint64_t m = (u & 0x000fffffffffffffu) + 0x3fe6a09e667f3bcdu;
-        double f;
-        memcpy(&f, &m, sizeof f);
-        f -= 1.0;
-        double s = f / (2.0 + f), z = s * s;
-        double r = 1.0 / 21;
-        r = r * z + 1.0 / 19;
-        r = r * z + 1.0 / 17;
-        r = r * z + 1.0 / 15;
-        r = r * z + 1.0 / 13;
-        r = r * z + 1.0 / 11;
-        r = r * z + 1.0 / 9;
-        r = r * z + 1.0 / 7;
-        r = r * z + 1.0 / 5;
-        r = r * z + 1.0 / 3;
-        r = 2.0 * s + 2.0 * s * (z * r);
-        out[i] = e * 0.693147180559945286227 + r;
-    }
+    for (int64_t i = 0; i < n; i++) out[i] = random_log_f64(1.0 - random_53(w[2 * i], w[2 * i + 1])); /* 1 - x is exact */
+}
+
+/* Sixteen streams side by side: one step takes each sixteen numbers further. */
+static uint32_t random_congruential(uint32_t *restrict out, int64_t n, uint32_t x) {
+    enum { WAYS = 16 };
+    const uint32_t m = 0x7fffffffu, a = 1132489760u, a16 = 0x725ba016u;
+    uint32_t way[WAYS];
+    for (int k = 0; k < WAYS; k++, x = (uint32_t)((uint64_t)x * a % m)) way[k] = x;
+    int64_t i = 0;
+    for (; i + WAYS <= n; i += WAYS)
+        for (int k = 0; k < WAYS; k++) {
+            uint64_t t = (uint64_t)way[k] * a16;
+            uint32_t s = (uint32_t)(t & m) + (uint32_t)(t >> 31);
+            out[i + k] = way[k];
+            way[k] = s >= m ? s - m : s;
+        }
+    int k = 0;
+    for (; i < n; i++) out[i] = way[k++];
+    return way[k];
+}
+
+static void random_below_31(uint8_t *restrict out, const uint32_t *restrict x, int64_t n, uint32_t threshold) {
+    for (int64_t i = 0; i < n; i++) out[i] = (int32_t)x[i] < (int32_t)threshold;
+}
+
+static void random_log_31(double *restrict out, const uint32_t *restrict x, int64_t n, bool exact) {
+    if (exact)
+        for (int64_t i = 0; i < n; i++) out[i] = random_log_f64((double)(int32_t)x[i] / 2147483647.0);
+    else
+        for (int64_t i = 0; i < n; i++) out[i] = random_log_f64((double)((float)(int32_t)x[i] * 0x1p-31f));
 }
 
 /* The quotient of two 32-bit integers, rounded to double, never reaches the next integer from below. */
@@ -161,5 +192,8 @@ const taper_random_kernels TAPER_SIMD(taper__random_kernels) = {
     .normal_f32 = random_normal_f32,
     .below = random_below,
     .log_uniform = random_log_uniform,
+    .congruential = random_congruential,
+    .below_31 = random_below_31,
+    .log_31 = random_log_31,
     .modulo = random_modulo,
 };

@@ -117,8 +117,11 @@ static double multinomial_race(taper_dtype dtype, double p, const void *q, int64
 /* q[classes] of dtype and heap[samples]: scratch. */
 static void multinomial_without(taper_generator *g, int64_t *out, taper_dtype dtype, const void *p, int64_t rows,
                                 int64_t classes, int64_t samples, void *q, multinomial_pick *heap) {
+    bool mkl = taper__random_mkl();
+    uint32_t seed = mkl ? taper__random_congruential_seed(g, dtype) : 0;
     for (int64_t r = 0; r < rows; r++) {
-        taper__random_exponential_locked(g, dtype, q, classes, 1);
+        if (mkl) taper__random_congruential_exponential(seed, r * classes, dtype, q, classes, 1);
+        else taper__random_exponential_locked(g, dtype, q, classes, 1);
         for (int64_t c = 0; c < classes; c++) {
             multinomial_pick pick = {multinomial_race(dtype, multinomial_load(dtype, p, r * classes + c), q, c), c};
             if (c < samples) {

@@ -401,24 +401,26 @@ static void test_killed_save(bool safetensors) {
     int64_t n = N;
     int bad = 0, seen[2] = {0, 0};
     srand(3);
+    taper_tensor *version[2] = {NULL, NULL};
+    taper_tree *trees[2] = {NULL, NULL};
+    const char *weight = "w";
+    struct timespec begin, end;
+    for (int i = 0; i < 2; i++) {
+        if (taper_tensor_new(&version[i], TAPER_F32, taper_cpu(), 1, &n) || taper_tree_new(&trees[i])) bad++;
+        for (int64_t k = 0; k < n; k++) ((float *)taper__data(version[i]))[k] = (float)i;
+        taper_tree_set_root(trees[i], taper_tree_tensor(trees[i], TAPER_ITEM_TENSOR, version[i]));
+        clock_gettime(CLOCK_MONOTONIC, &begin);
+        if (safetensors ? taper_save_safetensors(target, &weight, &version[i], 1, NULL, NULL, 0) : taper_save_pt(target, trees[i])) bad++;
+        clock_gettime(CLOCK_MONOTONIC, &end);
+    }
+    int64_t once = (end.tv_sec - begin.tv_sec) * 1000000000 + end.tv_nsec - begin.tv_nsec; /* a save here takes this long */
     for (int round = 0; round < ROUNDS; round++) {
         pid_t child = fork();
-        if (child == 0) {
-            taper_tensor *t[2];
-            taper_tree *tree[2];
-            const char *name = "w";
-            for (int i = 0; i < 2; i++) {
-                if (taper_tensor_new(&t[i], TAPER_F32, taper_cpu(), 1, &n) || taper_tree_new(&tree[i])) _exit(9);
-                for (int64_t k = 0; k < n; k++) ((float *)taper__data(t[i]))[k] = (float)i;
-                taper_tree_set_root(tree[i], taper_tree_tensor(tree[i], TAPER_ITEM_TENSOR, t[i]));
-            }
+        if (child == 0)
             for (int i = 0;; i ^= 1)
-                if (safetensors ? taper_save_safetensors(target, &name, &t[i], 1, NULL, NULL, 0)
-                                : taper_save_pt(target, tree[i]))
-                    _exit(9);
-        }
-        struct timespec pause = {0, (rand() % 6000 + 100) * 1000L};
-        if (round == 0) pause.tv_nsec = 300000000; /* the first one gets to finish a file */
+                if (safetensors ? taper_save_safetensors(target, &weight, &version[i], 1, NULL, NULL, 0) : taper_save_pt(target, trees[i])) _exit(9);
+        int64_t wait = once / 8 + rand() % 1024 * (once * 4 / 1024);
+        struct timespec pause = {wait / 1000000000, wait % 1000000000};
         nanosleep(&pause, NULL);
         int how;
         kill(child, SIGKILL);
@@ -439,6 +441,10 @@ static void test_killed_save(bool safetensors) {
             }
         seen[v[0] == 1]++;
         taper_tree_release(tree);
+    }
+    for (int i = 0; i < 2; i++) {
+        taper_tree_release(trees[i]);
+        taper_tensor_release(version[i]);
     }
     int leftovers = 0;
     DIR *d = opendir(folder);
