@@ -68,6 +68,13 @@ TAPER_API taper_status taper_register_post_accumulate_hook(taper_tensor *t, tape
                                                            int64_t *id);
 TAPER_API void taper_remove_hook(taper_tensor *t, int64_t id);
 
+/* Hooks of a node. Before it runs: grads are the gradients of its results; after: those it gives to its inputs, and outputs is what
+ * it got. Entries may be NULL; the hook may replace one (release it, put +1 in its place). */
+typedef taper_status (*taper_node_hook)(void *ctx, taper_tensor **grads, int ngrads, taper_tensor *const *outputs, int noutputs);
+TAPER_API taper_status taper_register_node_hook(taper_node *n, bool before, taper_node_hook hook, void (*release)(void *), void *ctx,
+                                                int64_t *id);
+TAPER_API void taper_remove_node_hook(taper_node *n, int64_t id);
+
 /* A function of the caller's own as one node: outputs[nout] get a history of inputs[nin]. backward(ctx, grads, dinputs):
  * grads[nout] may be NULL each; it sets dinputs[nin] (+1, NULL: zero). release(ctx) ends it. */
 typedef struct taper_function {

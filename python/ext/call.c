@@ -192,7 +192,7 @@ static int get_arg(ext_room *r, const taper_op_row *row, const taper_schema *s, 
     case TAPER_ARG_BOOL:
         if (!PyBool_Check(o)) {
             if (strcmp(Py_TYPE(o)->tp_name, "numpy.bool_") && strcmp(Py_TYPE(o)->tp_name, "numpy.bool")) return 0;
-            out->i = PyObject_IsTrue(o);
+            out->i = PyObject_IsTrue(o) > 0;
         } else {
             out->i = o == Py_True;
         }
@@ -309,6 +309,7 @@ static int parse(ext_room *r, const taper_op_row *row, const taper_schema *s, Py
         }
         if (at < 0 && !strcmp(name, "requires_grad")) {
             extra->requires_grad = PyObject_IsTrue(value);
+            if (extra->requires_grad < 0) return -1;
             continue;
         }
         if (at < 0 && factory_word(name)) continue;
@@ -364,7 +365,10 @@ static PyObject *call_parsed(const taper_op_row *row, const taper_schema *s, tap
         Py_INCREF(self);
         return self;
     }
-    if (extra && extra->out && s->nresults == 1 && ext_is_tensor(extra->out)) {
+    if (extra && extra->out && !ext_is_tensor(extra->out) && s->nresults < 2)
+        return PyErr_Format(PyExc_TypeError, "%s(): argument 'out' must be Tensor, not %s", s->name, Py_TYPE(extra->out)->tp_name);
+    if (extra && extra->out && s->result_list) return PyErr_Format(PyExc_TypeError, "%s() takes no argument 'out'", s->name);
+    if (extra && extra->out && s->nresults == 1) {
         EXT_TRY(taper_op_call_out(row, args, s->nargs, ext_t(extra->out)));
         Py_INCREF(extra->out);
         return extra->out;
@@ -406,9 +410,18 @@ static PyObject *call_parsed(const taper_op_row *row, const taper_schema *s, tap
     if (r && extra && extra->out && PyTuple_Check(extra->out))
         for (int i = 0; i < s->nresults && i < PyTuple_GET_SIZE(extra->out); i++) {
             taper_tensor *same = NULL;
-            st = taper_copy_(&same, ext_t(PyTuple_GET_ITEM(extra->out, i)), ext_t(PyTuple_GET_ITEM(r, i)), false);
+            PyObject *to = PyTuple_GET_ITEM(extra->out, i), *from = PyTuple_GET_ITEM(r, i);
+            if (!ext_is_tensor(to) || !ext_is_tensor(from)) {
+                PyErr_Format(PyExc_TypeError, "%s(): argument 'out' must be tuple of Tensors, but found element of type %s", s->name, Py_TYPE(to)->tp_name);
+                Py_DECREF(r);
+                return NULL;
+            }
+            st = taper_copy_(&same, ext_t(to), ext_t(from), false);
             taper_tensor_release(same);
-            if (st != TAPER_OK) return ext_raise(st);
+            if (st != TAPER_OK) {
+                Py_DECREF(r);
+                return ext_raise(st);
+            }
         }
     return r;
 }

@@ -292,13 +292,13 @@ static PyObject *data_from_numpy(PyObject *m, PyObject *o) {
 }
 static PyObject *data_frombuffer(PyObject *m, PyObject *args, PyObject *kw) {
     static char *names[] = {"buffer", "dtype", "count", "offset", "requires_grad", NULL};
-    PyObject *o, *dtype;
+    PyObject *o, *dtype = NULL;
     long long count = -1, offset = 0;
     int grad = 0;
     (void)m;
     if (!PyArg_ParseTupleAndKeywords(args, kw, "O|$OLLp:frombuffer", names, &o, &dtype, &count, &offset, &grad)) return NULL;
     taper_dtype d;
-    if (!ext_dtype_of(dtype, &d)) return PyErr_Format(PyExc_TypeError, "frombuffer(): argument 'dtype' must be torch.dtype");
+    if (!dtype || !ext_dtype_of(dtype, &d)) return PyErr_Format(PyExc_TypeError, "frombuffer(): argument 'dtype' must be torch.dtype");
     Py_buffer *b = PyMem_Malloc(sizeof *b);
     if (!b) return PyErr_NoMemory();
     if (PyObject_GetBuffer(o, b, PyBUF_WRITABLE) < 0) {
@@ -321,6 +321,10 @@ static PyObject *data_frombuffer(PyObject *m, PyObject *args, PyObject *kw) {
     taper_status st = taper_tensor_wrap(&t, (char *)b->buf + offset, (size_t)(count * e), d, taper_cpu(), 1, &shape, NULL, buffer_release, b);
     if (st != TAPER_OK) {
         buffer_release(b);
+        return ext_raise(st);
+    }
+    if (grad && (st = taper_set_requires_grad(t, true)) != TAPER_OK) {
+        taper_tensor_release(t);
         return ext_raise(st);
     }
     return ext_wrap(t);

@@ -19,7 +19,7 @@ static void node_free(PyObject *self) {
     PyObject_Free(self);
 }
 static PyObject *node_repr(PyObject *self) { return PyUnicode_FromFormat("<%s object at %p>", taper_node_name(((node_object *)self)->n), self); }
-static PyObject *node_name(PyObject *self, PyObject *u) { (void)u; return PyUnicode_FromString(taper_node_name(((node_object *)self)->n)); }
+static PyObject *node_name(PyObject *self, PyObject *u) { (void)u; return PyUnicode_FromFormat("%s%s", taper_node_variable(((node_object *)self)->n) ? "torch::autograd::" : "", taper_node_name(((node_object *)self)->n)); }
 static PyObject *node_next(PyObject *self, void *u) {
     taper_node *n = ((node_object *)self)->n;
     int count = taper_node_inputs(n);
@@ -42,7 +42,62 @@ static PyObject *node_compare(PyObject *a, PyObject *b, int op) {
     return PyBool_FromLong((((node_object *)a)->n == ((node_object *)b)->n) == (op == Py_EQ));
 }
 static Py_hash_t node_hash(PyObject *self) { return _Py_HashPointer(((node_object *)self)->n); }
-static PyMethodDef node_methods[] = {{"name", node_name, METH_NOARGS, NULL}, {0}};
+
+static PyObject *tuple_of(taper_tensor *const *ts, int n) {
+    PyObject *t = PyTuple_New(n);
+    for (int i = 0; t && i < n; i++) {
+        PyObject *o = ext_borrow(ts[i]);
+        if (!o) Py_CLEAR(t);
+        else PyTuple_SET_ITEM(t, i, o);
+    }
+    return t;
+}
+/* hook(grads[, outputs]) -> None, or as many gradients (one may stand for a tuple of one). */
+static taper_status node_hook_call(void *ctx, taper_tensor **grads, int ngrads, taper_tensor *const *outputs, int noutputs) {
+    PyObject *in = tuple_of(grads, ngrads), *out = in && outputs ? tuple_of(outputs, noutputs) : NULL;
+    PyObject *r = !in || (outputs && !out) ? NULL : PyObject_CallFunctionObjArgs(ctx, in, out, NULL);
+    Py_XDECREF(in);
+    Py_XDECREF(out);
+    if (!r) return taper_fail(TAPER_CALLBACK, __FILE__, __LINE__, "a hook raised an exception");
+    if (ext_is_tensor(r) && ngrads == 1) {
+        taper_tensor *old = grads[0];
+        grads[0] = taper_tensor_retain(ext_t(r));
+        taper_tensor_release(old);
+    } else if (r != Py_None) {
+        bool fits = PyTuple_Check(r) && PyTuple_GET_SIZE(r) == ngrads;
+        for (int i = 0; fits && i < ngrads; i++) fits = PyTuple_GET_ITEM(r, i) == Py_None || ext_is_tensor(PyTuple_GET_ITEM(r, i));
+        if (!fits) {
+            PyErr_Format(PyExc_RuntimeError, "hook %R has returned an incorrect number of values (expected a tuple of %d tensors or None)", (PyObject *)ctx, ngrads);
+            Py_DECREF(r);
+            return taper_fail(TAPER_CALLBACK, __FILE__, __LINE__, "a hook returned something else than %d gradients", ngrads);
+        }
+        for (int i = 0; i < ngrads; i++) {
+            taper_tensor *old = grads[i];
+            grads[i] = PyTuple_GET_ITEM(r, i) == Py_None ? NULL : taper_tensor_retain(ext_t(PyTuple_GET_ITEM(r, i)));
+            taper_tensor_release(old);
+        }
+    }
+    Py_DECREF(r);
+    return TAPER_OK;
+}
+static void hook_release(void *ctx);
+static PyObject *node_handle(taper_node *n, int64_t id);
+static PyObject *node_add_hook(PyObject *self, PyObject *f, bool before) {
+    int64_t id;
+    taper_node *n = ((node_object *)self)->n;
+    if (!PyCallable_Check(f)) return PyErr_Format(PyExc_TypeError, "a hook must be callable, got %s", Py_TYPE(f)->tp_name);
+    Py_INCREF(f);
+    taper_status st = taper_register_node_hook(n, before, node_hook_call, hook_release, f, &id);
+    if (st == TAPER_OK) return node_handle(n, id);
+    Py_DECREF(f);
+    return ext_raise(st);
+}
+static PyObject *node_register_hook(PyObject *self, PyObject *f) { return node_add_hook(self, f, false); }
+static PyObject *node_register_prehook(PyObject *self, PyObject *f) { return node_add_hook(self, f, true); }
+static PyMethodDef node_methods[] = {{"name", node_name, METH_NOARGS, NULL},
+                                     {"register_hook", node_register_hook, METH_O, NULL},
+                                     {"register_prehook", node_register_prehook, METH_O, NULL},
+                                     {0}};
 static PyGetSetDef node_getset[] = {{"next_functions", node_next, NULL, NULL, NULL}, {"variable", node_variable, NULL, NULL, NULL}, {0}};
 PyTypeObject ext_node_type = {PyVarObject_HEAD_INIT(NULL, 0).tp_name = "torch.autograd.graph.Node", .tp_basicsize = sizeof(node_object),
                               .tp_flags = Py_TPFLAGS_DEFAULT, .tp_dealloc = node_free, .tp_repr = node_repr, .tp_hash = node_hash,
@@ -96,7 +151,8 @@ static PyObject *tensor_backward(PyObject *self, PyObject *args, PyObject *kw) {
         kw = NULL;
     }
     if (!PyArg_ParseTupleAndKeywords(args, kw, "|OOpO:backward", names, &grad, &retain, &create, &inputs)) return NULL;
-    return run_backward(self, grad, retain == Py_None ? create : PyObject_IsTrue(retain), create, inputs);
+    int keep = retain == Py_None ? create : PyObject_IsTrue(retain);
+    return keep < 0 ? NULL : run_backward(self, grad, keep, create, inputs);
 }
 
 static PyObject *autograd_backward(PyObject *m, PyObject *args) {
@@ -141,21 +197,26 @@ static void hook_release(void *ctx) { Py_DECREF((PyObject *)ctx); }
 
 typedef struct handle_object {
     PyObject_HEAD
-    taper_tensor *t;
+    taper_tensor *t; /* NULL once removed, and for a hook of a node */
+    taper_node *n;
     int64_t id;
 } handle_object;
 static PyObject *handle_remove(PyObject *self, PyObject *u) {
     handle_object *h = (handle_object *)self;
     (void)u;
     if (h->t) taper_remove_hook(h->t, h->id);
+    if (h->n) taper_remove_node_hook(h->n, h->id);
     taper_tensor_release(h->t);
+    taper_node_release(h->n);
     h->t = NULL;
+    h->n = NULL;
     Py_RETURN_NONE;
 }
 static PyObject *handle_enter(PyObject *self, PyObject *u) { (void)u; Py_INCREF(self); return self; }
 static PyObject *handle_exit(PyObject *self, PyObject *args) { return handle_remove(self, args); }
 static void handle_free(PyObject *self) {
     taper_tensor_release(((handle_object *)self)->t);
+    taper_node_release(((handle_object *)self)->n);
     PyObject_Free(self);
 }
 static PyMethodDef handle_methods[] = {{"remove", handle_remove, METH_NOARGS, NULL}, {"__enter__", handle_enter, METH_NOARGS, NULL},
@@ -163,8 +224,19 @@ static PyMethodDef handle_methods[] = {{"remove", handle_remove, METH_NOARGS, NU
 static PyTypeObject handle_type = {PyVarObject_HEAD_INIT(NULL, 0).tp_name = "torch.utils.hooks.RemovableHandle", .tp_basicsize = sizeof(handle_object),
                                    .tp_flags = Py_TPFLAGS_DEFAULT, .tp_dealloc = handle_free, .tp_methods = handle_methods};
 
+static PyObject *handle_new(taper_tensor *t, taper_node *n, int64_t id) {
+    handle_object *h = PyObject_New(handle_object, &handle_type);
+    if (!h) return NULL;
+    h->t = taper_tensor_retain(t);
+    h->n = taper_node_retain(n);
+    h->id = id;
+    return (PyObject *)h;
+}
+static PyObject *node_handle(taper_node *n, int64_t id) { return handle_new(NULL, n, id); }
+
 static PyObject *add_hook(PyObject *self, PyObject *f, bool post) {
     int64_t id;
+    if (!PyCallable_Check(f)) return PyErr_Format(PyExc_TypeError, "a hook must be callable, got %s", Py_TYPE(f)->tp_name);
     Py_INCREF(f);
     taper_status st = post ? taper_register_post_accumulate_hook(ext_t(self), hook_call, hook_release, f, &id)
                            : taper_register_hook(ext_t(self), hook_call, hook_release, f, &id);
@@ -172,11 +244,7 @@ static PyObject *add_hook(PyObject *self, PyObject *f, bool post) {
         Py_DECREF(f);
         return ext_raise(st);
     }
-    handle_object *h = PyObject_New(handle_object, &handle_type);
-    if (!h) return NULL;
-    h->t = taper_tensor_retain(ext_t(self));
-    h->id = id;
-    return (PyObject *)h;
+    return handle_new(ext_t(self), NULL, id);
 }
 static PyObject *register_hook(PyObject *self, PyObject *f) { return add_hook(self, f, false); }
 static PyObject *register_post(PyObject *self, PyObject *f) { return add_hook(self, f, true); }

@@ -4,9 +4,17 @@
 static taper_print_options print_options = TAPER_PRINT_OPTIONS;
 
 static PyObject *mode_is_grad(PyObject *m, PyObject *u) { (void)m, (void)u; return PyBool_FromLong(taper_grad_enabled()); }
-static PyObject *mode_set_grad(PyObject *m, PyObject *v) { (void)m; return PyBool_FromLong(taper_set_grad_enabled(PyObject_IsTrue(v))); }
+static PyObject *mode_set_grad(PyObject *m, PyObject *v) {
+    int on = PyObject_IsTrue(v);
+    (void)m;
+    return on < 0 ? NULL : PyBool_FromLong(taper_set_grad_enabled(on));
+}
 static PyObject *mode_is_inference(PyObject *m, PyObject *u) { (void)m, (void)u; return PyBool_FromLong(taper_inference_mode()); }
-static PyObject *mode_set_inference(PyObject *m, PyObject *v) { (void)m; return PyBool_FromLong(taper_set_inference_mode(PyObject_IsTrue(v))); }
+static PyObject *mode_set_inference(PyObject *m, PyObject *v) {
+    int on = PyObject_IsTrue(v);
+    (void)m;
+    return on < 0 ? NULL : PyBool_FromLong(taper_set_inference_mode(on));
+}
 static PyObject *mode_is_anomaly(PyObject *m, PyObject *u) { (void)m, (void)u; return PyBool_FromLong(taper_anomaly_mode() != 0); }
 static PyObject *mode_set_anomaly(PyObject *m, PyObject *args) {
     int on, nan = 1;
@@ -62,7 +70,13 @@ static PyObject *mode_set_autocast_dtype(PyObject *m, PyObject *args) {
     Py_RETURN_NONE;
 }
 static PyObject *mode_is_cache(PyObject *m, PyObject *u) { (void)m, (void)u; return PyBool_FromLong(autocast_cache); }
-static PyObject *mode_set_cache(PyObject *m, PyObject *v) { (void)m; autocast_cache = PyObject_IsTrue(v); Py_RETURN_NONE; }
+static PyObject *mode_set_cache(PyObject *m, PyObject *v) {
+    int on = PyObject_IsTrue(v);
+    (void)m;
+    if (on < 0) return NULL;
+    autocast_cache = on;
+    Py_RETURN_NONE;
+}
 static PyObject *mode_clear_cache(PyObject *m, PyObject *u) { (void)m, (void)u; taper_autocast_clear_cache(); Py_RETURN_NONE; }
 
 static PyObject *mode_get_dtype(PyObject *m, PyObject *u) { (void)m, (void)u; return ext_dtype(taper_default_dtype()); }
@@ -94,6 +108,7 @@ static PyObject *mode_set_threads(PyObject *m, PyObject *o) {
     long n = PyLong_AsLong(o);
     (void)m;
     if (n == -1 && PyErr_Occurred()) return NULL;
+    if (n < 1 || n > 1 << 16) return PyErr_Format(PyExc_RuntimeError, "set_num_threads expects a positive integer, got %ld", n);
     EXT_TRY(taper_set_num_threads((int)n));
     Py_RETURN_NONE;
 }
@@ -112,7 +127,9 @@ static PyObject *mode_printoptions(PyObject *m, PyObject *args, PyObject *kw) {
         if (x == -1 && PyErr_Occurred()) return NULL;
         *fields[i] = x > 2000000000 ? 2000000000 : (int)x;
     }
-    print_options.sci_mode = sci == Py_None ? -1 : PyObject_IsTrue(sci);
+    int sci_mode = sci == Py_None ? -1 : PyObject_IsTrue(sci);
+    if (sci_mode < 0 && sci != Py_None) return NULL;
+    print_options.sci_mode = sci_mode;
     Py_RETURN_NONE;
 }
 

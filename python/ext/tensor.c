@@ -295,7 +295,9 @@ static PyObject *get_layout(PyObject *self, void *u) {
 static PyObject *get_requires_grad(PyObject *self, void *u) { (void)u; return PyBool_FromLong(taper_requires_grad(ext_t(self))); }
 static int set_requires_grad(PyObject *self, PyObject *v, void *u) {
     (void)u;
-    taper_status st = taper_set_requires_grad(ext_t(self), v && PyObject_IsTrue(v));
+    int on = v ? PyObject_IsTrue(v) : 0;
+    if (on < 0) return -1;
+    taper_status st = taper_set_requires_grad(ext_t(self), on);
     if (st != TAPER_OK) ext_raise(st);
     return st == TAPER_OK ? 0 : -1;
 }

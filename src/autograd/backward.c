@@ -167,6 +167,7 @@ static taper_status walk_run_node(walk *w, taper_node *n, taper_tensor **grads, 
         taper_fail_within(st, "Error detected in the gradient of a call made here:\n");
     }
     if (st == TAPER_OK && taper__mode.anomaly > 1) st = walk_check_nan(n, dgrads);
+    if (st == TAPER_OK && n->hooks) st = taper__run_node_hooks(n, TAPER_HOOK_AFTER, dgrads, n->nedges, grads, n->nout);
     for (int i = 0; i < n->nedges; i++) {
         if (st == TAPER_OK && dgrads[i] && n->edges[i].node) st = walk_deliver(w, n->edges[i], dgrads[i]);
         taper_tensor_release(dgrads[i]);
@@ -188,6 +189,7 @@ static taper_status walk_loop(walk *w, bool keep, const taper_edge *targets, int
         s->owned = 0;
         taper_status st = TAPER_OK;
         for (int i = 0; st == TAPER_OK && n->hooks && i < n->nout; i++) st = taper__run_hooks(n->hooks, i, &grads[i]);
+        if (st == TAPER_OK && n->hooks) st = taper__run_node_hooks(n, TAPER_HOOK_BEFORE, grads, n->nout, NULL, 0);
         bool target = false;
         for (int k = 0; st == TAPER_OK && k < ntargets; k++)
             if (targets[k].node == n) {

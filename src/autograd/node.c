@@ -40,6 +40,37 @@ static void hooks_free(taper_hook *h) {
     }
 }
 
+taper_status taper_register_node_hook(taper_node *n, bool before, taper_node_hook hook, void (*release)(void *), void *ctx, int64_t *id) {
+    taper_hook *h = taper__alloc_zero(sizeof *h), **list = &n->hooks;
+    if (!h) return TAPER_FAIL(TAPER_MEMORY, "register_hook: no memory");
+    *h = (taper_hook){.all = hook, .release = release, .ctx = ctx, .nr = before ? TAPER_HOOK_BEFORE : TAPER_HOOK_AFTER};
+    *id = h->id = (int64_t)atomic_fetch_add_explicit(&node_clock, 1, memory_order_relaxed);
+    while (*list && !(*list)->retain_grad) list = &(*list)->next;
+    h->next = *list;
+    *list = h;
+    return TAPER_OK;
+}
+
+void taper_remove_node_hook(taper_node *n, int64_t id) {
+    for (taper_hook **p = &n->hooks; *p; p = &(*p)->next) {
+        taper_hook *h = *p;
+        if (!h->all || h->id != id) continue;
+        *p = h->next;
+        if (h->release) h->release(h->ctx);
+        taper__free(h);
+        return;
+    }
+}
+
+taper_status taper__run_node_hooks(taper_node *n, int when, taper_tensor **grads, int ngrads, taper_tensor *const *outputs, int noutputs) {
+    for (taper_hook *h = n->hooks; h;) {
+        taper_hook *next = h->next; /* a hook may remove itself */
+        if (h->nr == when) TAPER_TRY(h->all(h->ctx, grads, ngrads, outputs, noutputs));
+        h = next;
+    }
+    return TAPER_OK;
+}
+
 /* A chain of a hundred thousand nodes must not recurse: nodes that die while one is being freed wait in a list. */
 void taper_node_release(taper_node *n) {
     static _Thread_local taper_node *waiting;

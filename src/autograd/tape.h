@@ -18,13 +18,15 @@ typedef struct taper_node_class {
     void (*free)(taper_node *n); /* last rites, also after a drop; may be NULL */
 } taper_node_class;
 
+enum { TAPER_HOOK_BEFORE = -2, TAPER_HOOK_AFTER = -3 };
 typedef struct taper_hook {
     struct taper_hook *next;
     taper_grad_hook call;
     void (*release)(void *);
     void *ctx;
     int64_t id;
-    int nr;           /* of the node's result; -1: after accumulation */
+    int nr;           /* of the node's result; -1: after accumulation; TAPER_HOOK_BEFORE, TAPER_HOOK_AFTER: of the node itself */
+    taper_node_hook all; /* in place of call for hooks of the node itself */
     bool retain_grad; /* the built-in hook of retain_grad: ctx is the tensor's autograd part */
 } taper_hook;
 
@@ -64,6 +66,7 @@ void taper__set_history(taper_tensor *t, taper_autograd *a, taper_node *n, int n
 taper_status taper__accumulate(taper_tensor *leaf, taper_tensor *grad, bool create_graph);
 bool taper__node_is_accumulate(const taper_node *n);
 taper_tensor *taper__accumulate_tensor(const taper_node *n);
+taper_status taper__run_node_hooks(taper_node *n, int when, taper_tensor **grads, int ngrads, taper_tensor *const *outputs, int noutputs);
 taper_status taper__run_hooks(taper_hook *hooks, int nr, taper_tensor **grad);
 
 #endif

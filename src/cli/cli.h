@@ -3,7 +3,7 @@
 #define TAPER_CLI_CLI_H
 
 #include <stdbool.h>
-#include <taper/status.h>
+#include <taper/device.h>
 
 typedef struct cli_command {
     const char *name, *arguments, *help;
@@ -16,6 +16,9 @@ int cli_inspect(int argc, char **argv);
 int cli_convert(int argc, char **argv);
 int cli_bench(int argc, char **argv);
 int cli_knobs(int argc, char **argv);
+
+/* bench gpt2 on a GPU: the step of GPT-2 124M in bfloat16, 32 x 1024 tokens. */
+taper_status bench_gpt2_cuda(taper_device device, bool quick);
 
 /* Prints "taper COMMAND: message of the library" and gives 1. */
 int cli_failed(const char *command);

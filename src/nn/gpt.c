@@ -55,17 +55,31 @@ static taper_tensor *gpt_heads(taper_scope *s, taper_tensor *qkv, int which, int
     return tx_transpose(s, tx_reshape(s, part, (int64_t[]){shape[0], shape[1], heads, width / heads}, 4), 1, 2);
 }
 
-static taper_tensor *gpt_block(taper_scope *s, const taper_nn_block *b, taper_tensor *x) {
+static taper_tensor *gpt_cast(taper_scope *s, bool half, taper_tensor *t) {
+    return half && t ? tx_to(s, t, NULL, TAPER_BF16, false, false) : t;
+}
+static taper_nn_linear gpt_linear_cast(taper_scope *s, bool half, const taper_nn_linear *l) {
+    return (taper_nn_linear){gpt_cast(s, half, l->weight), gpt_cast(s, half, l->bias)};
+}
+static taper_nn_layer_norm gpt_norm_cast(taper_scope *s, bool half, const taper_nn_layer_norm *n) {
+    return (taper_nn_layer_norm){gpt_cast(s, half, n->weight), gpt_cast(s, half, n->bias), n->width};
+}
+
+static taper_tensor *gpt_block(taper_scope *s, const taper_nn_block *b, bool half, taper_tensor *x) {
     if (!x) return NULL;
     int64_t shape[3];
     for (int i = 0; i < 3; i++) shape[i] = taper_tensor_shape(x)[i];
-    taper_tensor *qkv = taper_nn_linear_forward(s, &b->qkv, taper_nn_layer_norm_forward(s, &b->ln1, x));
+    taper_nn_layer_norm ln1 = gpt_norm_cast(s, half, &b->ln1), ln2 = gpt_norm_cast(s, half, &b->ln2);
+    taper_nn_linear qkv_ = gpt_linear_cast(s, half, &b->qkv), proj = gpt_linear_cast(s, half, &b->proj);
+    taper_nn_linear fc = gpt_linear_cast(s, half, &b->fc), out = gpt_linear_cast(s, half, &b->out);
+    if (s->status != TAPER_OK) return NULL;
+    taper_tensor *qkv = taper_nn_linear_forward(s, &qkv_, taper_nn_layer_norm_forward(s, &ln1, x));
     taper_tensor *y = taper_nn_attention(s, gpt_heads(s, qkv, 0, b->heads), gpt_heads(s, qkv, 1, b->heads),
                                          gpt_heads(s, qkv, 2, b->heads), true);
     y = tx_reshape(s, tx_transpose(s, y, 1, 2), shape, 3);
-    x = tx_add(s, x, taper_nn_linear_forward(s, &b->proj, y), taper_int(1));
-    y = taper_nn_linear_forward(s, &b->fc, taper_nn_layer_norm_forward(s, &b->ln2, x));
-    return tx_add(s, x, taper_nn_linear_forward(s, &b->out, taper_nn_gelu(s, y)), taper_int(1));
+    x = tx_add(s, x, taper_nn_linear_forward(s, &proj, y), taper_int(1));
+    y = taper_nn_linear_forward(s, &fc, taper_nn_layer_norm_forward(s, &ln2, x));
+    return tx_add(s, x, taper_nn_linear_forward(s, &out, taper_nn_gelu(s, y)), taper_int(1));
 }
 
 taper_tensor *taper_nn_gpt_forward(taper_scope *s, const taper_nn_gpt *g, taper_tensor *index) {
@@ -77,8 +91,10 @@ taper_tensor *taper_nn_gpt_forward(taper_scope *s, const taper_nn_gpt *g, taper_
     }
     taper_tensor *x = taper_nn_embedding_forward(s, &g->wte, index);
     x = tx_add(s, x, tx_narrow(s, g->wpe.weight, 0, 0, taper_tensor_shape(index)[1]), taper_int(1));
-    for (int i = 0; i < g->layers; i++) x = gpt_block(s, &g->blocks[i], x);
-    return tx_linear(s, taper_nn_layer_norm_forward(s, &g->ln, x), g->wte.weight, NULL);
+    x = gpt_cast(s, g->half, x);
+    for (int i = 0; i < g->layers; i++) x = gpt_block(s, &g->blocks[i], g->half, x);
+    taper_nn_layer_norm ln = gpt_norm_cast(s, g->half, &g->ln);
+    return tx_linear(s, taper_nn_layer_norm_forward(s, &ln, x), gpt_cast(s, g->half, g->wte.weight), NULL);
 }
 
 taper_tensor *taper_nn_gpt_loss(taper_scope *s, const taper_nn_gpt *g, taper_tensor *index, taper_tensor *target) {

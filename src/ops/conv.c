@@ -1,5 +1,5 @@
 /* conv2d and its two gradients, which are linear in each tensor and so are each other's gradients. */
-#include "ops/conv.h"
+#include "ops/conv_cuda.h"
 
 /* Reads an int or a list of 1 or 2 ints. */
 static taper_status conv_pair(int64_t out[2], const taper_arg *a, int64_t fallback, const char *what) {
@@ -114,13 +114,29 @@ static taper_status conv2d_infer(taper_call *c) {
     return conv_result(c, x, 4 - lead, shape + lead);
 }
 
-/* Runs one of the products into a contiguous block, then puts the result in the layout asked for. */
+/* Runs one of the products on contiguous blocks, then puts the result in the layout asked for. */
 static taper_status conv_into(taper_call *c, taper_status (*run)(const taper_call *c, void *out)) {
-    taper_tensor *out = c->out[0], *plain = NULL;
-    if (out->contiguous) return run(c, taper__data(out));
-    TAPER_TRY(taper__tensor_empty(&plain, (taper_dtype)out->dtype, out->device, out->ndim, out->shape, c->row->name));
-    taper_status st = run(c, taper__data(plain));
-    if (st == TAPER_OK) st = taper__copy_data(out, plain);
+    taper_tensor *out = c->out[0], *plain = NULL, *copy[3] = {NULL}, *given[3] = {NULL};
+    taper_status st = TAPER_OK;
+    for (int k = 0; k < 3; k++) {
+        given[k] = TAPER_ARG_T(c, k);
+        if (!given[k] || given[k]->contiguous) continue;
+        TAPER_TRY_GOTO(taper__tensor_empty(&copy[k], (taper_dtype)given[k]->dtype, given[k]->device, given[k]->ndim, given[k]->shape, c->row->name));
+        TAPER_TRY_GOTO(taper__copy_data(copy[k], given[k]));
+        c->args[k].t = copy[k];
+    }
+    if (out->contiguous) {
+        st = run(c, taper__data(out));
+    } else {
+        TAPER_TRY_GOTO(taper__tensor_empty(&plain, (taper_dtype)out->dtype, out->device, out->ndim, out->shape, c->row->name));
+        TAPER_TRY_GOTO(run(c, taper__data(plain)));
+        st = taper__copy_data(out, plain);
+    }
+out:
+    for (int k = 0; k < 3; k++) {
+        if (given[k]) c->args[k].t = given[k];
+        taper_tensor_release(copy[k]);
+    }
     taper_tensor_release(plain);
     return st;
 }
@@ -133,7 +149,12 @@ static taper_status conv2d_product(const taper_call *c, void *out) {
                                b ? taper__data(b) : NULL, out);
 }
 static taper_status conv2d_cpu(taper_call *c) { return conv_into(c, conv2d_product); }
-static const taper_kernel conv2d_kernels[] = {{"cpu", TAPER_CPU, NULL, conv2d_cpu}, {0}};
+static taper_status conv2d_cuda(taper_call *c) {
+    taper_conv g = {0};
+    TAPER_TRY(conv2d_geometry(&g, c->args));
+    return taper__conv_cuda(TAPER_CONV_FORWARD, &g, c->args[0].t, c->args[1].t, TAPER_ARG_T(c, 2), c->out[0], "conv2d");
+}
+static const taper_kernel conv2d_kernels[] = {{"cpu", TAPER_CPU, NULL, conv2d_cpu}, {"cuda", TAPER_CUDA, NULL, conv2d_cuda}, {0}};
 
 static double conv2d_flops(const taper_call *c) {
     const taper_tensor *w = c->args[1].t;
@@ -158,7 +179,6 @@ const taper_op taper_op_conv2d = {
     .saves = TAPER_SAVE_ARG(0) | TAPER_SAVE_ARG(1),
     .saves_when = {[0] = 1 << 1, [1] = 1 << 0},
     .flops = conv2d_flops,
-    .contiguous = 1 << 0 | 1 << 1 | 1 << 2,
     .upcast = true,
     .grad_name = "ConvolutionBackward0",
     .samples = (const taper_sample[]){{"[2,3,5,4], [4,3,3,3], [4]"},
@@ -205,7 +225,12 @@ static taper_status conv2d_input_grad_product(const taper_call *c, void *out) {
     return taper__conv_input_grad(&g, (taper_dtype)c->out[0]->dtype, taper__data(c->args[1].t), taper__data(c->args[2].t), out);
 }
 static taper_status conv2d_input_grad_cpu(taper_call *c) { return conv_into(c, conv2d_input_grad_product); }
-static const taper_kernel conv2d_input_grad_kernels[] = {{"cpu", TAPER_CPU, NULL, conv2d_input_grad_cpu}, {0}};
+static taper_status conv2d_input_grad_cuda(taper_call *c) {
+    taper_conv g = {0};
+    TAPER_TRY(conv2d_input_grad_geometry(&g, c->args));
+    return taper__conv_cuda(TAPER_CONV_INPUT, &g, c->out[0], c->args[1].t, NULL, c->args[2].t, "conv2d_input_grad");
+}
+static const taper_kernel conv2d_input_grad_kernels[] = {{"cpu", TAPER_CPU, NULL, conv2d_input_grad_cpu}, {"cuda", TAPER_CUDA, NULL, conv2d_input_grad_cuda}, {0}};
 
 static taper_status conv2d_input_grad_vjp(taper_vjp *v) {
     taper_scope *s = v->scope;
@@ -223,7 +248,6 @@ const taper_op taper_op_conv2d_input_grad = {
     .vjp = conv2d_input_grad_vjp,
     .saves = TAPER_SAVE_ARG(1) | TAPER_SAVE_ARG(2),
     .saves_when = {[1] = 1 << 2, [2] = 1 << 1},
-    .contiguous = 1 << 1 | 1 << 2,
     .upcast = true,
     .grad_name = "ConvolutionBackwardBackward0",
     .samples = (const taper_sample[]){{"(2,3,5,4), [4,3,3,3], [2,4,3,2]"},
@@ -262,13 +286,18 @@ static taper_status conv2d_weight_grad_infer(taper_call *c) {
     return taper__out(c, 0, (taper_dtype)x->dtype, 4, size->is);
 }
 
-static taper_status conv2d_weight_grad_cpu(taper_call *c) {
+static taper_status conv2d_weight_grad_product(const taper_call *c, void *out) {
     taper_conv g = {0};
     TAPER_TRY(conv2d_weight_grad_geometry(&g, c->args));
-    return taper__conv_weight_grad(&g, (taper_dtype)c->out[0]->dtype, taper__data(c->args[0].t), taper__data(c->args[2].t),
-                                   taper__data(c->out[0]));
+    return taper__conv_weight_grad(&g, (taper_dtype)c->out[0]->dtype, taper__data(c->args[0].t), taper__data(c->args[2].t), out);
 }
-static const taper_kernel conv2d_weight_grad_kernels[] = {{"cpu", TAPER_CPU, NULL, conv2d_weight_grad_cpu}, {0}};
+static taper_status conv2d_weight_grad_cpu(taper_call *c) { return conv_into(c, conv2d_weight_grad_product); }
+static taper_status conv2d_weight_grad_cuda(taper_call *c) {
+    taper_conv g = {0};
+    TAPER_TRY(conv2d_weight_grad_geometry(&g, c->args));
+    return taper__conv_cuda(TAPER_CONV_WEIGHT, &g, c->args[0].t, c->out[0], NULL, c->args[2].t, "conv2d_weight_grad");
+}
+static const taper_kernel conv2d_weight_grad_kernels[] = {{"cpu", TAPER_CPU, NULL, conv2d_weight_grad_cpu}, {"cuda", TAPER_CUDA, NULL, conv2d_weight_grad_cuda}, {0}};
 
 static taper_status conv2d_weight_grad_vjp(taper_vjp *v) {
     taper_scope *s = v->scope;
@@ -286,7 +315,6 @@ const taper_op taper_op_conv2d_weight_grad = {
     .vjp = conv2d_weight_grad_vjp,
     .saves = TAPER_SAVE_ARG(0) | TAPER_SAVE_ARG(2),
     .saves_when = {[0] = 1 << 2, [2] = 1 << 0},
-    .contiguous = 1 << 0 | 1 << 2,
     .upcast = true,
     .grad_name = "ConvolutionBackwardBackward0",
     .samples = (const taper_sample[]){{"[2,3,5,4], (4,3,3,3), [2,4,3,2]"},

@@ -89,6 +89,7 @@ static taper_status copy__infer(taper_call *c) {
     int ndim;
     int64_t shape[TAPER_MAX_DIMS];
     taper_tensor *both[2] = {self, src};
+    if (!src) return TAPER_FAIL(TAPER_TYPE, "copy_: argument 'src' must be a tensor, got a number for %s", TAPER_TEXT(self));
     c->device = self->device;
     TAPER_TRY(taper__broadcast(&ndim, shape, both, 2, "copy_"));
     TAPER_TRY(taper__out_strided(c, 0, (taper_dtype)self->dtype, ndim, shape, NULL));

@@ -1,17 +1,12 @@
-/* Matrix products without a vendor library: tensor cores (mma.sync) for float16 and bfloat16, plain tiles for the rest.
- * A block makes a 64 x 64 tile; operands of any strides pass through shared memory. grid: tiles of n, of m, batches. */
-#include "ops/elements.cuh"
-#include "ops/gemm_args.h"
+/* Matrix products of any strides and dtype: plain tiles for float64 and integers, tensor cores for float16 and bfloat16 that
+ * gemm_mma.cu cannot copy 16 bytes at a time. A block makes a 64 x 64 tile. grid: tiles of n, of m, batches. */
+#include "ops/gemm_store.cuh"
+#include "ops/mma.cuh"
 
 enum { TILE = TAPER_GEMM_TILE, PLAIN_K = 16, MMA_K = 32, MMA_PITCH = MMA_K + 8 };
 
 template <class A> EL_FN void gemm_write(const taper_gemm_args &g, int64_t batch, int64_t row, int64_t col, A sum) {
-    if (row >= g.m || col >= g.n) return;
-    const int64_t at = (batch * g.m + row) * g.n + col;
-    A v = (A)g.alpha * sum;
-    if (g.beta != 0) v += (A)g.beta * el_load<A>(g.c, at, g.dtype);
-    if (g.bias) v += el_load<A>(g.bias, col, g.dtype);
-    el_store<A>(g.c, at, g.dtype, v);
+    if (row < g.m && col < g.n) gs_store<A>(g, (batch * g.m + row) * g.n + col, col, sum);
 }
 
 /* Threads take neighbours along the dim of stride 1. */
@@ -49,19 +44,8 @@ template <class A> EL_FN void gemm_plain(const taper_gemm_args &g) {
             for (int j = 0; j < 4; j++) gemm_write<A>(g, z, row0 + ty + 16 * i, col0 + tx + 16 * j, sum[i][j]);
     }
 }
-extern "C" __global__ void __launch_bounds__(256) gemm_f32(const __grid_constant__ taper_gemm_args g) { gemm_plain<float>(g); }
+extern "C" __global__ void __launch_bounds__(256) gemm_i64(const __grid_constant__ taper_gemm_args g) { gemm_plain<int64_t>(g); }
 extern "C" __global__ void __launch_bounds__(256) gemm_f64(const __grid_constant__ taper_gemm_args g) { gemm_plain<double>(g); }
-
-template <bool BF16> EL_FN void gemm_mma(float *c, const unsigned *a, const unsigned *b) {
-    if (BF16)
-        asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-                     : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-                     : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
-    else
-        asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-                     : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-                     : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
-}
 
 /* Four warps, each 32 x 32 of the tile. Both operands lie in shared memory with k innermost. */
 template <bool BF16> EL_FN void gemm_half(const taper_gemm_args &g) {
@@ -96,7 +80,7 @@ template <bool BF16> EL_FN void gemm_half(const taper_gemm_args &g) {
 #pragma unroll
                 for (int i = 0; i < 2; i++)
 #pragma unroll
-                    for (int j = 0; j < 4; j++) gemm_mma<BF16>(sum[i][j], fa[i], fb[j]);
+                    for (int j = 0; j < 4; j++) mma_16816<BF16>(sum[i][j], fa[i], fb[j]);
             }
             __syncthreads();
         }

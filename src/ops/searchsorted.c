@@ -110,7 +110,7 @@ static taper_status searchsorted_any(taper_call *c, taper_scope *s, taper_tensor
     if (sequence->ndim != 1 && !fits)
         return TAPER_FAIL(TAPER_RUNTIME,
                           "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of boundaries tensor and input value tensor must "
-                          "match, but we got boundaries tensor [%s] and input value tensor [%s]", TAPER_SHAPE(sequence), TAPER_SHAPE(values));
+                          "match, but we got boundaries tensor %s and input value tensor %s", TAPER_SHAPE(sequence), TAPER_SHAPE(values));
     TAPER_TRY(searchsorted_check_sorter(sequence, sorter));
     TAPER_TRY(searchsorted_check_places(s, sorter, sequence->shape[sequence->ndim - 1]));
     return searchsorted_make(c, s, sequence, values, sorter, c->args[2].i, right);

@@ -50,7 +50,8 @@ TAPER_POINTWISE_OP(digamma, digamma_vjp, TAPER_SAVE_SELF, {"[2,3]:pos"}, {"[9]:i
 
 static taper_status polygamma_infer(taper_call *c) {
     if (c->args[0].i < 0) return TAPER_FAIL(TAPER_RUNTIME, "polygamma(n, x) does not support negative n.");
-    const taper_tensor *t = c->args[1].t;
+    const taper_tensor *t = TAPER_ARG_T(c, 1);
+    if (!t) return TAPER_FAIL(TAPER_TYPE, "polygamma: argument 'self' must be a tensor, got a number");
     return taper__out_like(c, 0, taper_dtype_is_float((taper_dtype)t->dtype) ? (taper_dtype)t->dtype : taper_default_dtype(), t);
 }
 static taper_status polygamma_run(taper_call *c) { /* loops take the operand first */

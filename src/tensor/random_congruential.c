@@ -16,13 +16,13 @@
 #include "tensor/random_kernels.h"
 
 TAPER_SIMD_DECLARE(taper_random_kernels, taper__random_kernels);
-TAPER_KNOB(knob_rules, "TAPER_CPU_RANDOM", "mkl",
-           "bernoulli_, dropout, exponential_ and multinomial on the CPU as PyTorch built with MKL (mkl) or without it (plain)");
+TAPER_KNOB(knob_rules, "TAPER_CPU_RANDOM", "plain",
+           "bernoulli_, dropout, exponential_ and multinomial on the CPU as PyTorch built without MKL (plain) or with it (mkl)");
 
 enum { CHUNK = 1024, BLOCK = 16 * CHUNK };
 static const uint32_t congruential_m = 0x7fffffffu, congruential_a = 1132489760u;
 
-bool taper__random_mkl(void) { return strcmp(taper__knob_text(&knob_rules), "plain") != 0; }
+bool taper__random_mkl(void) { return !strcmp(taper__knob_text(&knob_rules), "mkl"); }
 
 static uint32_t congruential_times(uint32_t a, uint32_t b) { return (uint32_t)((uint64_t)a * b % congruential_m); }
 

@@ -13,7 +13,7 @@
  *
  * f32 results are the same on every machine where libm is correct to 1 ulp in double. PyTorch itself is not that steady:
  * without AVX2 it gives other numbers; ours are those of the AVX2 / AVX-512 build. Exponential and Bernoulli with one
- * probability are drawn so only with TAPER_CPU_RANDOM=plain: random_congruential.c has the rule of the official wheels.
+ * probability are drawn so unless TAPER_CPU_RANDOM=mkl: random_congruential.c has the rule of the official wheels.
  */
 #include "tensor/random_fill.h"
 

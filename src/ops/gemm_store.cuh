@@ -1,0 +1,69 @@
+/* The end of a product: sums become results. */
+#ifndef TAPER_OPS_GEMM_STORE_CUH
+#define TAPER_OPS_GEMM_STORE_CUH
+
+#include "ops/elements.cuh"
+#include "ops/gemm_args.h"
+
+EL_FN float gs_gelu(float x, bool by_tanh) {
+    if (by_tanh) return 0.5f * x * (1 + tanhf(0.7978845608f * (x + 0.044715f * x * x * x)));
+    return 0.5f * x * (1 + erff(x * 0.7071067812f));
+}
+EL_FN float gs_gelu_slope(float x, bool by_tanh) {
+    if (by_tanh) {
+        const float t = tanhf(0.7978845608f * (x + 0.044715f * x * x * x));
+        return 0.5f * (1 + t) + 0.5f * x * (1 - t * t) * 0.7978845608f * (1 + 3 * 0.044715f * x * x);
+    }
+    return 0.5f * (1 + erff(x * 0.7071067812f)) + x * 0.3989422804f * expf(-0.5f * x * x);
+}
+
+/* One element; at: its index in c. */
+template <class A> EL_FN void gs_store(const taper_gemm_args &g, int64_t at, int64_t col, A sum) {
+    A v = (A)g.alpha * sum;
+    if (g.beta != 0) v += (A)g.beta * el_load<A>(g.c, at, g.dtype);
+    if (g.bias) v += el_load<A>(g.bias, col, g.dtype);
+    if (g.epilogue == TAPER_GEMM_GELU || g.epilogue == TAPER_GEMM_GELU_TANH) {
+        el_store<A>(g.aux, at, g.dtype, v);
+        v = (A)gs_gelu((float)v, g.epilogue == TAPER_GEMM_GELU_TANH);
+    } else if (g.epilogue != TAPER_GEMM_STORE) {
+        v *= (A)gs_gelu_slope(el_load<float>(g.aux, at, g.dtype), g.epilogue == TAPER_GEMM_SLOPE_TANH);
+    }
+    el_store<A>(g.c, at, g.dtype, v);
+}
+
+/* Four neighbours, where rows begin at multiples of four elements. */
+EL_FN void gs_store4(const taper_gemm_args &g, int64_t at, int64_t col, const float *sum) {
+    float v[4], x[4];
+#pragma unroll
+    for (int i = 0; i < 4; i++) v[i] = (float)g.alpha * sum[i];
+    if (g.beta != 0) {
+        el_load4<float>(x, g.c, at, g.dtype);
+#pragma unroll
+        for (int i = 0; i < 4; i++) v[i] += (float)g.beta * x[i];
+    }
+    if (g.bias) {
+#pragma unroll
+        for (int i = 0; i < 4; i++) v[i] += el_load<float>(g.bias, col + i, g.dtype);
+    }
+    if (g.epilogue == TAPER_GEMM_GELU || g.epilogue == TAPER_GEMM_GELU_TANH) {
+        el_store4<float>(g.aux, at, g.dtype, v);
+#pragma unroll
+        for (int i = 0; i < 4; i++) v[i] = gs_gelu(v[i], g.epilogue == TAPER_GEMM_GELU_TANH);
+    } else if (g.epilogue != TAPER_GEMM_STORE) {
+        el_load4<float>(x, g.aux, at, g.dtype);
+#pragma unroll
+        for (int i = 0; i < 4; i++) v[i] *= gs_gelu_slope(x[i], g.epilogue == TAPER_GEMM_SLOPE_TANH);
+    }
+    el_store4<float>(g.c, at, g.dtype, v);
+}
+
+/* The tile of this block: TAPER_GEMM_GROUP rows of tiles are walked column by column. */
+EL_FN void gs_tile(const taper_gemm_args &g, int tile, int64_t *row, int64_t *col) {
+    const unsigned tm = (unsigned)((g.m + tile - 1) / tile), tn = (unsigned)((g.n + tile - 1) / tile);
+    const unsigned group = blockIdx.x / (TAPER_GEMM_GROUP * tn), first = group * TAPER_GEMM_GROUP;
+    const unsigned rows = tm - first < TAPER_GEMM_GROUP ? tm - first : TAPER_GEMM_GROUP, in = blockIdx.x - first * tn;
+    *row = (int64_t)(first + in % rows) * tile;
+    *col = (int64_t)(in / rows) * tile;
+}
+
+#endif
