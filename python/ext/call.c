@@ -132,7 +132,7 @@ static int get_ints(ext_room *r, PyObject *o, taper_arg *out) {
     return 1;
 }
 
-static int get_tensors(ext_room *r, PyObject *o, taper_arg *out) {
+static int get_tensors(ext_room *r, PyObject *o, bool holes, taper_arg *out) {
     if (!PyList_Check(o) && !PyTuple_Check(o)) return 0;
     Py_ssize_t n = PySequence_Fast_GET_SIZE(o);
     taper_tensor **ts = r->small + r->list_used;
@@ -148,7 +148,7 @@ static int get_tensors(ext_room *r, PyObject *o, taper_arg *out) {
     }
     for (Py_ssize_t i = 0; i < n; i++) {
         PyObject *item = PySequence_Fast_GET_ITEM(o, i);
-        if (item == Py_None)
+        if (item == Py_None && holes)
             ts[i] = NULL;
         else if (ext_is_tensor(item))
             ts[i] = ext_t(item);
@@ -179,7 +179,7 @@ static int get_arg(ext_room *r, const taper_op_row *row, const taper_schema *s, 
             return 1;
         }
         return row->op->pointwise && k > 0 && !ext_is_tensor(o) ? ext_number(o, out) : 0;
-    case TAPER_ARG_TENSORS: return get_tensors(r, o, out);
+    case TAPER_ARG_TENSORS: return get_tensors(r, o, s->args[k].optional_items, out);
     case TAPER_ARG_INT: out->kind = TAPER_ARG_INT; return ext_int64(o, &out->i);
     case TAPER_ARG_FLOAT: {
         int ok = ext_number(o, out);

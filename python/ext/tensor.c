@@ -409,6 +409,7 @@ static PyObject *call_utils(const char *module, const char *name, PyObject *self
 static PyObject *m_reduce(PyObject *self, PyObject *protocol) { return call_utils("taper._utils", "_reduce_tensor", self, protocol); }
 static PyObject *m_deepcopy(PyObject *self, PyObject *memo) { return call_utils("taper._utils", "_deepcopy_tensor", self, memo); }
 static PyObject *m_format(PyObject *self, PyObject *spec) {
+    if (!PyUnicode_Check(spec)) return PyErr_Format(PyExc_TypeError, "__format__() argument must be str, not %s", Py_TYPE(spec)->tp_name);
     if (PyUnicode_GetLength(spec) == 0) return PyObject_Str(self);
     if (taper_tensor_ndim(ext_t(self)) == 0) {
         PyObject *item = ext_item(ext_t(self)), *r = item ? PyObject_Format(item, spec) : NULL;

@@ -114,7 +114,13 @@ int ext_device_of(PyObject *o, taper_device *out) {
         return device_current(out);
     }
     if (PyLong_Check(o) && !PyBool_Check(o)) {
-        *out = taper_cuda((int)PyLong_AsLong(o));
+        long index = PyLong_AsLong(o);
+        if (index == -1 && PyErr_Occurred()) return -1;
+        if (index < 0 || index > INT8_MAX) {
+            PyErr_Format(PyExc_RuntimeError, "Device index must be between 0 and %d, got %ld", INT8_MAX, index);
+            return -1;
+        }
+        *out = taper_cuda((int)index);
         return 1;
     }
     return 0;
@@ -140,6 +146,7 @@ static PyObject *device_new(PyTypeObject *type, PyObject *args, PyObject *kw) {
         if (!s) return NULL;
         EXT_TRY(taper_device_parse(&d, s));
         bool has = strchr(s, ':') != NULL;
+        if (index > INT8_MAX) return PyErr_Format(PyExc_RuntimeError, "Device index must be between 0 and %d, got %d", INT8_MAX, index);
         if (index >= 0) {
             d.index = (int8_t)index;
             has = true;

@@ -51,10 +51,10 @@ enum {
 #undef TAPER_OP
 #undef TAPER_OP_INPLACE
 
-static const taper_op_row rows[] = {
-#define TAPER_OP(name, schema, autocast, gradient, params)                                                             \
+const taper_op_row taper__op_rows[] = {
+#define TAPER_OP(name, schema, autocast, gradient, params) \
     {#name, schema, TAPER_AUTOCAST_##autocast, TAPER_GRADIENT_##gradient, false, &taper_op_##name},
-#define TAPER_OP_INPLACE(name, schema, autocast, gradient, params)                                                     \
+#define TAPER_OP_INPLACE(name, schema, autocast, gradient, params) \
     {#name, schema, TAPER_AUTOCAST_##autocast, TAPER_GRADIENT_##gradient, true, &taper_op_##name},
 #include <taper/ops.def>
 #undef TAPER_OP
@@ -62,30 +62,32 @@ static const taper_op_row rows[] = {
     {0},
 };
 
-const taper_op_row *taper_op_rows(void) { return rows; }
+const size_t taper__op_count = ROW_COUNT;
+_Atomic uint32_t taper__op_required[ROW_COUNT];
+const taper_op_row *taper_op_rows(void) { return taper__op_rows; }
 
 const taper_op_row *taper_op_find(const char *name) {
     for (int i = 0; i < ROW_COUNT; i++)
-        if (!strcmp(rows[i].name, name)) return &rows[i];
+        if (!strcmp(taper__op_rows[i].name, name)) return &taper__op_rows[i];
     return NULL;
 }
 
-#define TAPER_OP(name, schema, autocast, gradient, params)                                                             \
-    taper_status taper_##name(taper_tensor **out, TAPER_PROTOTYPE params) {                                            \
-        const taper_arg args[] = {TAPER_VALUES params};                                                                \
-        return taper_op_call(&rows[ROW_##name], args, TAPER_COUNT(args), out);                                         \
-    }                                                                                                                  \
-    taper_tensor *tx_##name(taper_scope *scope_, TAPER_PROTOTYPE params) {                                             \
-        taper_tensor *out[TAPER_MAX_OUTS] = {NULL};                                                                    \
-        if (scope_->status != TAPER_OK) return NULL;                                                                   \
-        scope_->status = taper_##name(out, TAPER_NAMES params);                                                        \
-        return scope_->status == TAPER_OK ? taper_scope_own(scope_, out[0]) : NULL;                                    \
+#define TAPER_OP(name, schema, autocast, gradient, params) \
+    taper_status taper_##name(taper_tensor **out, TAPER_PROTOTYPE params) { \
+        const taper_arg args[] = {TAPER_VALUES params}; \
+        return taper_op_call(&taper__op_rows[ROW_##name], args, TAPER_COUNT(args), out); \
+    } \
+    taper_tensor *tx_##name(taper_scope *scope_, TAPER_PROTOTYPE params) { \
+        taper_tensor *out[TAPER_MAX_OUTS] = {NULL}; \
+        if (scope_->status != TAPER_OK) return NULL; \
+        scope_->status = taper_##name(out, TAPER_NAMES params); \
+        return scope_->status == TAPER_OK ? taper_scope_own(scope_, out[0]) : NULL; \
     }
-#define TAPER_OP_INPLACE(name, schema, autocast, gradient, params)                                                     \
-    TAPER_OP(name, schema, autocast, gradient, params)                                                                 \
-    taper_status taper_##name##_(TAPER_PROTOTYPE params) {                                                             \
-        const taper_arg args[] = {TAPER_VALUES params};                                                                \
-        return taper_op_call_inplace(&rows[ROW_##name], args, TAPER_COUNT(args));                                      \
+#define TAPER_OP_INPLACE(name, schema, autocast, gradient, params) \
+    TAPER_OP(name, schema, autocast, gradient, params) \
+    taper_status taper_##name##_(TAPER_PROTOTYPE params) { \
+        const taper_arg args[] = {TAPER_VALUES params}; \
+        return taper_op_call_inplace(&taper__op_rows[ROW_##name], args, TAPER_COUNT(args)); \
     }
 #include <taper/ops.def>
 #undef TAPER_OP

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include <taper/autograd.h>
+#include <taper/schema.h>
 
 #include "engine/engine.h"
 
@@ -352,12 +353,36 @@ out:
     return st;
 }
 
+/* Bit k: argument k must be a tensor or a list of tensors. From the schema, kept for rows of the table (bit 31: known). */
+static uint32_t call_required_slow(const taper_op_row *row) {
+    const taper_schema *schema = taper_schema_of(row);
+    uint32_t mask = UINT32_C(1) << 31;
+    for (int k = 0; schema && k < schema->nargs; k++)
+        if (!schema->args[k].optional && !schema->args[k].has_default && (schema->args[k].kind == TAPER_ARG_TENSOR || schema->args[k].kind == TAPER_ARG_TENSORS))
+            mask |= UINT32_C(1) << k;
+    return mask;
+}
+static inline uint32_t call_required(const taper_op_row *row) {
+    size_t at = (size_t)(row - taper__op_rows);
+    if (TAPER_UNLIKELY(at >= taper__op_count)) return call_required_slow(row); /* a caller's own row */
+    uint32_t mask = atomic_load_explicit(&taper__op_required[at], memory_order_relaxed);
+    if (TAPER_UNLIKELY(!mask)) atomic_store_explicit(&taper__op_required[at], mask = call_required_slow(row), memory_order_relaxed);
+    return mask;
+}
+static taper_status call_missing(const taper_op_row *row, int k) {
+    const taper_schema *schema = taper_schema_of(row);
+    return TAPER_FAIL(TAPER_TYPE, "%s(): argument '%s' (position %d) must be Tensor, not None", row->name, schema ? schema->args[k].name : "?", k + 1);
+}
+
 static taper_status call_start(taper_call *c, const taper_op_row *row, const taper_arg *args, int nargs) {
     memset(c, 0, offsetof(taper_call, args));
     memset((char *)c + offsetof(taper_call, out), 0, sizeof *c - offsetof(taper_call, out));
     if (nargs > TAPER_MAX_ARGS) return TAPER_FAIL(TAPER_TYPE, "%s: %d arguments, at most %d", row->name, nargs, TAPER_MAX_ARGS);
     c->row = row;
     c->nargs = nargs;
+    uint32_t required = call_required(row);
+    for (int k = 0; k < nargs; k++)
+        if (TAPER_UNLIKELY(args[k].kind == TAPER_ARG_NONE) && required >> k & 1) return call_missing(row, k);
     memcpy(c->args, args, sizeof *args * (size_t)nargs);
     return TAPER_OK;
 }

@@ -2,6 +2,8 @@
 #ifndef TAPER_ENGINE_ENGINE_H
 #define TAPER_ENGINE_ENGINE_H
 
+#include <stdatomic.h>
+
 #include "ops/op.h"
 
 typedef struct taper_mode {
@@ -13,6 +15,12 @@ typedef struct taper_mode {
     int anomaly;
 } taper_mode;
 extern _Thread_local taper_mode taper__mode;
+
+/* ---- api.c ---- */
+extern const taper_op_row taper__op_rows[];
+extern const size_t taper__op_count;
+/* Of each row: bit k: argument k must be given, bit 31: known. */
+extern _Atomic uint32_t taper__op_required[];
 
 /* The upper layers' part of a call: declared here, where it is called, and defined in src/autograd.
  * record: after the kernel ran and versions were bumped, when an input requires a gradient.

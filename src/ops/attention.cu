@@ -91,7 +91,7 @@ template <bool BF16, int HEAD, bool EXTRA> EL_FN void attention_forward(const ta
             float all = sum[m][r];
             all += __shfl_xor_sync(0xffffffffu, all, 1);
             all += __shfl_xor_sync(0xffffffffu, all, 2);
-            by[m][r] = all == 0 ? 0 : (EXTRA ? g.keep_scale : 1) / all;
+            by[m][r] = all == 0 ? 0 : (EXTRA ? (float)g.keep_scale : 1) / all;
             const int row = w0 + m * 16 + r * 8 + group;
             if (pair == 0 && row < g.L) ((float *)g.lse)[(int64_t)bh * g.L + row] = all == 0 ? -AT_INF : high[m][r] * c * AT_LN2 + logf(all);
         }

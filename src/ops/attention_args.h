@@ -21,7 +21,7 @@ typedef struct taper_attention_args {
     double scale;
     /* Dropout: weight (row, key) stays when its 16-bit number is at least `drop`; 0: all stay. */
     unsigned drop;
-    float keep_scale;
+    double keep_scale;
     uint64_t seed, offset;
 } taper_attention_args;
 

@@ -62,7 +62,7 @@ template <bool BF16, int HEAD, bool EXTRA> EL_FN void attention_dq(const taper_a
                         float s = p[m][n][i] * c, dp = d[m][n][i];
                         const int key = k0 + n * 8 + pair + i % 2;
                         if (EXTRA) s = at_masked(g, s, b, h, row, key);
-                        if (EXTRA && g.drop) dp = at_keeps(g, w.x[n], i % 2) ? dp * g.keep_scale : 0;
+                        if (EXTRA && g.drop) dp = at_keeps(g, w.x[n], i % 2) ? dp * (float)g.keep_scale : 0;
                         if (edge && (key >= g.S || (g.causal && key > row))) s = -AT_INF;
                         p[m][n][i] = at_exp2(s - lse[m][r]) * (dp - delta[m][r]);
                     }
@@ -157,8 +157,8 @@ template <bool BF16, int HEAD, bool EXTRA> EL_FN void attention_dkv(const taper_
                     const float w = p[m][n][i];
                     if (EXTRA && g.drop) {
                         const bool keep = kept >> ((m * (STEP / 8) + n) * 4 + i) & 1;
-                        dp = keep ? dp * g.keep_scale : 0;
-                        p[m][n][i] = keep ? w * g.keep_scale : 0;
+                        dp = keep ? dp * (float)g.keep_scale : 0;
+                        p[m][n][i] = keep ? w * (float)g.keep_scale : 0;
                     }
                     d[m][n][i] = w * (dp - st[stage * STEP + n * 8 + pair + i % 2]);
                 }

@@ -63,7 +63,7 @@ static taper_status attention_fill(taper_attention_args *g, const taper_attentio
     *g = (taper_attention_args){.q = attention_view(a->q), .k = attention_view(a->k), .v = attention_view(a->v),
                                 .B = (int)a->B, .H = (int)a->H, .G = (int)a->G, .L = (int)a->L, .S = (int)a->S, .E = (int)a->E, .V = (int)a->V,
                                 .dtype = a->q->dtype, .causal = a->causal, .scale = a->scale, .drop = taper__attention_drop_bound(d.p),
-                                .keep_scale = d.p < 1 ? (float)(1 / (1 - d.p)) : 0, .seed = d.seed, .offset = d.offset};
+                                .keep_scale = d.p < 1 ? 1 / (1 - d.p) : 0, .seed = d.seed, .offset = d.offset};
     const taper_tensor *m = a->mask;
     if (!m) return TAPER_OK;
     g->mask.p = taper__data(m);

@@ -52,7 +52,7 @@ template <class R> EL_FN R pl_score(const taper_attention_args &g, R dot, int b,
 }
 
 /* What weight (row, key) is multiplied with. */
-EL_FN float pl_keep(const taper_attention_args &g, int b, int h, int row, int key) {
+EL_FN double pl_keep(const taper_attention_args &g, int b, int h, int row, int key) {
     if (!g.drop) return 1;
     taper__philox4 w = taper__philox(g.seed, g.offset, TAPER_ATTENTION_DROP_INDEX(((uint64_t)b * g.H + h) * g.L + row, key, g.S));
     const int part = TAPER_ATTENTION_DROP_PART(key);

@@ -7,7 +7,7 @@
 /* The plain kernels: 64 x 64 tiles, operands of any strides. */
 enum { TAPER_GEMM_TILE = 64, TAPER_GEMM_THREADS_PLAIN = 256, TAPER_GEMM_THREADS_MMA = 128 };
 /* float32: 128 x 128 tiles, 8 x 8 elements for each thread. */
-enum { TAPER_GEMM_F32_TILE = 128, TAPER_GEMM_F32_K = 16, TAPER_GEMM_F32_THREADS = 256 };
+enum { TAPER_GEMM_F32_TILE = 128, TAPER_GEMM_F32_K = 8, TAPER_GEMM_F32_THREADS = 256 };
 /* Tensor cores: 128 x 128 tiles, four warps of 64 x 64, several stages of 32 elements of k on their way. */
 enum { TAPER_GEMM_FAST_TILE = 128, TAPER_GEMM_FAST_K = 32, TAPER_GEMM_FAST_STAGES = 4, TAPER_GEMM_FAST_THREADS = 128,
        TAPER_GEMM_FAST_ALONG = TAPER_GEMM_FAST_K + 8,     /* elements from row to row of a tile with k innermost */

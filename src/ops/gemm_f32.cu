@@ -4,14 +4,27 @@
 
 enum { TILE = TAPER_GEMM_F32_TILE, KT = TAPER_GEMM_F32_K, THREADS = TAPER_GEMM_F32_THREADS, EACH = TILE * KT / THREADS, PITCH = TILE + 4 };
 
-/* Threads take neighbours along the dim of stride 1. ALONG: that is k. */
-template <bool ALONG> EL_FN void gf_load(float *v, const float *p, int64_t row, int64_t col, int64_t first, int64_t size, int64_t k0, int64_t k1) {
-#pragma unroll
-    for (int i = 0; i < EACH; i++) {
-        const int j = threadIdx.x + i * THREADS, r = ALONG ? j / KT : j % TILE, q = ALONG ? j % KT : j / TILE;
-        v[i] = first + r < size && k0 + q < k1 ? p[(first + r) * row + (k0 + q) * col] : 0;
+/* This thread's elements of a tile: neighbours along the dim of stride 1 go to neighbouring threads. ALONG: that is k. */
+template <bool ALONG> struct gf_source {
+    const float *p;  /* of the first one */
+    int64_t step, advance; /* to the next element; to the next tile */
+    int left, k;     /* rows after the first one; its place in k */
+    __device__ __forceinline__ gf_source(const float *from, int64_t row, int64_t col, int64_t first, int64_t size, int64_t k0) {
+        const int r = ALONG ? threadIdx.x / KT : threadIdx.x % TILE, q = ALONG ? threadIdx.x % KT : threadIdx.x / TILE;
+        p = from + (first + r) * row + (k0 + q) * col;
+        step = ALONG ? THREADS / KT * row : THREADS / TILE * col;
+        advance = KT * col;
+        left = size - first - r < (1 << 20) ? (int)(size - first - r) : 1 << 20;
+        k = q;
     }
-}
+    /* k_left: elements of k from this tile on */
+    __device__ __forceinline__ void load(float *v, int64_t k_left) {
+#pragma unroll
+        for (int i = 0; i < EACH; i++)
+            v[i] = (ALONG ? i * (THREADS / KT) < left && k < k_left : left > 0 && k + i * (THREADS / TILE) < k_left) ? p[i * step] : 0;
+        p += advance;
+    }
+};
 template <bool ALONG> EL_FN void gf_put(float (*to)[PITCH], const float *v) {
 #pragma unroll
     for (int i = 0; i < EACH; i++) {
@@ -28,16 +41,18 @@ template <bool A_ALONG, bool B_ALONG> EL_FN void gemm_f32_tiles(const taper_gemm
     int64_t row0, col0;
     gs_tile(g, TILE, &row0, &col0);
     float sum[8][8] = {}, va[EACH], vb[EACH];
-    gf_load<A_ALONG>(va, a, g.a_row, g.a_col, row0, g.m, k_first, k_end);
-    gf_load<B_ALONG>(vb, b, g.b_col, g.b_row, col0, g.n, k_first, k_end);
+    gf_source<A_ALONG> from_a(a, g.a_row, g.a_col, row0, g.m, k_first);
+    gf_source<B_ALONG> from_b(b, g.b_col, g.b_row, col0, g.n, k_first);
+    from_a.load(va, k_end - k_first);
+    from_b.load(vb, k_end - k_first);
     int stage = 0;
     for (int64_t k0 = k_first; k0 < k_end; k0 += KT, stage ^= 1) {
         gf_put<A_ALONG>(sa[stage], va);
         gf_put<B_ALONG>(sb[stage], vb);
         __syncthreads(); /* the other stage is read by nobody once all are here */
         if (k0 + KT < k_end) {
-            gf_load<A_ALONG>(va, a, g.a_row, g.a_col, row0, g.m, k0 + KT, k_end);
-            gf_load<B_ALONG>(vb, b, g.b_col, g.b_row, col0, g.n, k0 + KT, k_end);
+            from_a.load(va, k_end - k0 - KT);
+            from_b.load(vb, k_end - k0 - KT);
         }
 #pragma unroll
         for (int q = 0; q < KT; q++) {
@@ -72,7 +87,7 @@ template <bool A_ALONG, bool B_ALONG> EL_FN void gemm_f32_tiles(const taper_gemm
 }
 
 #define GF_KERNEL(name, a, b)                                                                                          \
-    extern "C" __global__ void __launch_bounds__(TAPER_GEMM_F32_THREADS) gemm_f32_##name(const __grid_constant__ taper_gemm_args g) { \
+    extern "C" __global__ void __launch_bounds__(TAPER_GEMM_F32_THREADS, 2) gemm_f32_##name(const __grid_constant__ taper_gemm_args g) { \
         gemm_f32_tiles<a, b>(g);                                                                                       \
     }
 /* n: k innermost, t: k not innermost; a, then b. */

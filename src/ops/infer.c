@@ -5,6 +5,8 @@
 
 taper_status taper__out_strided(taper_call *c, int i, taper_dtype dtype, int ndim, const int64_t *shape,
                                 const int64_t *strides) {
+    int64_t numel;
+    TAPER_TRY(taper__shape_numel(&numel, ndim, shape, c->row->name));
     TAPER_TRY(taper__tensor_shell(&c->out[i], dtype, c->device));
     taper__tensor_set_layout(c->out[i], ndim, shape, strides);
     if (i >= c->nout) c->nout = i + 1;

@@ -11,8 +11,9 @@ static taper_status constant_pad_shape(const taper_tensor *self, const taper_arg
     for (int k = 0; k < pad->count / 2; k++) {
         int d = self->ndim - 1 - k;
         int64_t left = pad->is[2 * k], right = pad->is[2 * k + 1];
-        shape[d] += left + right;
-        if (shape[d] < 0 || -left > self->shape[d] || -right > self->shape[d])
+        if (__builtin_add_overflow(shape[d], left, &shape[d]) || __builtin_add_overflow(shape[d], right, &shape[d]))
+            return TAPER_FAIL(TAPER_RUNTIME, "constant_pad_nd: padding %lld and %lld of dimension %d of %s is too large", (long long)left, (long long)right, d, TAPER_SHAPE(self));
+        if (left == INT64_MIN || right == INT64_MIN || shape[d] < 0 || -left > self->shape[d] || -right > self->shape[d])
             return TAPER_FAIL(TAPER_RUNTIME, "The input size %lld, plus negative padding %lld and %lld, resulted in a negative output size, which is invalid. Check dimension %d of your input %s.",
                               (long long)self->shape[d], (long long)left, (long long)right, d, TAPER_SHAPE(self));
     }

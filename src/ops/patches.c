@@ -19,6 +19,10 @@ static taper_status patches_read(taper_conv *g, const taper_arg *args, const cha
             return TAPER_FAIL(TAPER_RUNTIME, "%s: kernel size, dilation and stride should be greater than zero and padding non-negative, but got "
                               "kernel_size=%s dilation=%s padding=%s stride=%s", op, taper__shape_text(2, kernel).s,
                               taper__shape_text(2, g->dilation).s, taper__shape_text(2, g->padding).s, taper__shape_text(2, g->stride).s);
+    for (int d = 0; d < 2; d++)
+        if (kernel[d] > INT32_MAX || g->dilation[d] > INT32_MAX || g->padding[d] > INT32_MAX || g->stride[d] > INT32_MAX || g->h > INT32_MAX || g->w > INT32_MAX)
+            return TAPER_FAIL(TAPER_RUNTIME, "%s: sizes beyond 32 bits: kernel_size=%s dilation=%s padding=%s stride=%s", op, taper__shape_text(2, kernel).s,
+                              taper__shape_text(2, g->dilation).s, taper__shape_text(2, g->padding).s, taper__shape_text(2, g->stride).s);
     g->oh = (g->h + 2 * g->padding[0] - g->dilation[0] * (g->kh - 1) - 1);
     g->ow = (g->w + 2 * g->padding[1] - g->dilation[1] * (g->kw - 1) - 1);
     bool none = g->oh < 0 || g->ow < 0;

@@ -52,6 +52,7 @@ PW_FN double pw_polygamma(double order, double x) {
         double turn = 3.14159265358979323846 / sin(3.14159265358979323846 * (x - floor(x)));
         return turn * turn - pw_polygamma(1, 1 - x);
     }
+    if (x < -1e5) return NAN; /* the sum would have as many terms */
     for (int k = 0; k < 10 || x < 10; k++, x += 1) sum += pow(x, -s);
     sum += x * pow(x, -s) / (s - 1) + 0.5 * pow(x, -s);
     for (int k = 1; k <= 7; k++) {
@@ -59,7 +60,7 @@ PW_FN double pw_polygamma(double order, double x) {
         sum += bernoulli[k - 1] / n * factor * pow(x, -s - 2 * k + 1);
         factor *= (s + 2 * k - 1) * (s + 2 * k);
     }
-    for (double k = 2; k <= order; k += 1) sum *= k;
+    for (double k = 2; k <= order && sum != 0 && sum - sum == 0; k += 1) sum *= k;
     return order - 2 * floor(order / 2) == 0 ? -sum : sum;
 }
 /* Starts from M. Giles, "Approximating the erfinv function" (2010); two steps of Newton make it a double's. */

@@ -17,6 +17,19 @@ taper_status taper__product(taper_tensor *c, int64_t batch, int64_t m, int64_t n
 /* The same on the GPU; taper__product calls it for results there. */
 taper_status taper__product_cuda(taper_tensor *c, int64_t batch, int64_t m, int64_t n, int64_t k, taper_matrix a, taper_matrix b, double alpha,
                                  double beta, const taper_tensor *bias);
+/* The same with what is fused to it. */
+typedef struct taper_product {
+    taper_tensor *c; /* contiguous */
+    int64_t batch, m, n, k;
+    taper_matrix a, b;
+    double alpha, beta;
+    const taper_tensor *bias;
+    int epilogue;            /* TAPER_GEMM_... of gemm_args.h */
+    taper_tensor *aux;       /* in the shape of c: the argument of gelu */
+    taper_tensor *row_sum;   /* NULL, or [m]: the sums of a over k */
+    taper_tensor *column_sum; /* NULL, or [n]: the sums of c over m */
+} taper_product;
+taper_status taper__product_fused_cuda(const taper_product *p);
 bool taper__product_has_cublaslt(const taper_call *c, const char **why);
 /* The kernels of an operator whose run function ends in taper__product. */
 #define TAPER_PRODUCT_KERNELS(run)                                                                                     \

@@ -7,7 +7,10 @@ static taper_tensor *repeat_make(taper_scope *s, taper_tensor *t, const int64_t 
     int k = 0;
     for (int d = 0; d < n; d++) lead[d] = d < n - t->ndim ? 1 : t->shape[d - (n - t->ndim)];
     for (int d = 0; d < n; d++) {
-        shape[d] = lead[d] * times[d];
+        if (__builtin_mul_overflow(lead[d], times[d], &shape[d])) {
+            s->status = TAPER_FAIL(TAPER_RUNTIME, "repeat: %lld times dimension %d of %s is too large", (long long)times[d], d, TAPER_SHAPE(t));
+            return NULL;
+        }
         if (times[d] != 1) {
             split[k] = 1;
             wide[k++] = times[d];
@@ -79,6 +82,7 @@ static taper_status repeat_interleave_compose(taper_call *c, taper_scope *s) {
     if (n == TAPER_MAX_DIMS) return TAPER_FAIL(TAPER_VALUE, "repeat_interleave: at most %d dims, got %s", TAPER_MAX_DIMS - 1, TAPER_SHAPE(self));
     for (int d = 0; d <= n; d++) wide[d] = d <= dim ? self->shape[d] : d == dim + 1 ? r : self->shape[d - 1];
     taper_tensor *t = tx_expand(s, tx_unsqueeze(s, self, dim + 1), wide, n + 1);
+    if (!t) return s->status;
     wide[dim] *= r;
     for (int d = dim + 1; d < n; d++) wide[d] = self->shape[d];
     t = tx_reshape(s, t, wide, n);
@@ -100,7 +104,10 @@ static taper_tensor *repeat_indices(taper_scope *s, taper_tensor *repeats, const
             s->status = TAPER_FAIL(TAPER_RUNTIME, "repeats can not be negative, got %lld", (long long)p[i]);
             return NULL;
         }
-        total += p[i];
+        if (__builtin_add_overflow(total, p[i], &total)) {
+            s->status = TAPER_FAIL(TAPER_RUNTIME, "repeat_interleave: the repeats of %s sum to more than 64 bits hold", TAPER_TEXT(repeats));
+            return NULL;
+        }
     }
     if (output_size->kind == TAPER_ARG_INT && output_size->i != total) {
         s->status = TAPER_FAIL(TAPER_RUNTIME, "allocated size does not match required size: output_size %lld, the repeats sum to %lld", (long long)output_size->i, (long long)total);

@@ -73,10 +73,15 @@ static taper_status triangle_indices(taper_call *c, taper_scope *s, bool upper) 
     taper_tensor *t = NULL;
     if (row < 0) return TAPER_FAIL(TAPER_RUNTIME, "row must be non-negative, got%lld", (long long)row);
     if (col < 0) return TAPER_FAIL(TAPER_RUNTIME, "col must be non-negative, got%lld", (long long)col);
-    for (int64_t r = 0; r < row; r++) shape[1] += triangle_last(r, offset, col, upper) - triangle_first(r, offset, col, upper);
+    /* Beyond these nothing changes; then only rows that have an element are walked. */
+    offset = offset < -row ? -row : offset > col ? col : offset;
+    int64_t first = !col ? row : !upper && offset < 0 ? -offset : 0, last = upper && row > col - offset ? col - offset : row;
+    if (last - first > INT64_MAX / 16 / (col ? col : 1) || last - first > (int64_t)1 << 32)
+        return TAPER_FAIL(TAPER_MEMORY, "%s: no memory for the indices of %lld rows and %lld columns", c->row->name, (long long)row, (long long)col);
+    for (int64_t r = first; r < last; r++) shape[1] += triangle_last(r, offset, col, upper) - triangle_first(r, offset, col, upper);
     TAPER_TRY(taper__tensor_empty(&t, TAPER_I64, taper_cpu(), 2, shape, c->row->name));
     int64_t *p = taper__data(t), *q = p + shape[1];
-    for (int64_t r = 0; r < row; r++)
+    for (int64_t r = first; r < last; r++)
         for (int64_t k = triangle_first(r, offset, col, upper); k < triangle_last(r, offset, col, upper); k++) {
             *p++ = r;
             *q++ = k;

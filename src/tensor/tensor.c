@@ -51,6 +51,8 @@ taper_status taper__tensor_empty(taper_tensor **out, taper_dtype dtype, taper_de
 taper_status taper__tensor_empty_strided(taper_tensor **out, taper_dtype dtype, taper_device device, int ndim,
                                          const int64_t *shape, const int64_t *strides, const char *tag) {
     taper_tensor *t = NULL;
+    int64_t numel;
+    TAPER_TRY(taper__shape_numel(&numel, ndim, shape, tag ? tag : "empty"));
     TAPER_TRY(taper__tensor_shell(&t, dtype, device));
     taper__tensor_set_layout(t, ndim, shape, strides);
     if (device.type != TAPER_META) {
@@ -117,6 +119,8 @@ taper_status taper_tensor_wrap(taper_tensor **out, void *data, size_t bytes, tap
 taper_status taper__tensor_view(taper_tensor **out, const taper_tensor *src, int ndim, const int64_t *shape,
                                 const int64_t *strides, int64_t offset) {
     taper_tensor *t = NULL;
+    int64_t numel;
+    TAPER_TRY(taper__shape_numel(&numel, ndim, shape, "view"));
     TAPER_TRY(taper__tensor_shell(&t, (taper_dtype)src->dtype, src->device));
     taper__tensor_set_layout(t, ndim, shape, strides);
     t->offset = offset;

@@ -73,7 +73,7 @@ def child(first):
     say = os.fdopen(real, "w", buffering=1)
     for number in range(first, min(first + BATCH, len(all_functions))):
         label, f = all_functions[number]
-        r = random.Random(label)
+        r = random.Random(label + os.environ.get("HOSTILE_SEED", ""))
         for count in range(5):
             tries = 1 if count == 0 else CALLS
             for t in range(tries):
