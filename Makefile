@@ -46,6 +46,7 @@ all: $(BUILD)/libtaper.so $(BUILD)/libtaper.a $(BUILD)/taper
 include scripts/cuda.mk
 include scripts/python.mk
 include scripts/test.mk
+include scripts/scripts.mk
 include scripts/demo.mk
 include scripts/examples.mk
 include scripts/gpu.mk

@@ -59,6 +59,11 @@ TAPER_API taper_status taper_tensor_storage_view(taper_tensor **out, taper_tenso
 TAPER_API taper_status taper_tensor_read(const taper_tensor *t, void *data, size_t bytes);
 TAPER_API taper_status taper_tensor_write(taper_tensor *t, const void *data, size_t bytes);
 
+/* A copy of a CPU tensor in page-locked memory, or t itself (+1) when it lies there: copies to and from a GPU run at full
+ * speed and, with non_blocking, beside other work. DEVICE without a GPU, MEMORY when the system locks no more. */
+TAPER_API taper_status taper_tensor_pin(taper_tensor **out, taper_tensor *t);
+TAPER_API bool taper_tensor_is_pinned(const taper_tensor *t);
+
 /* The one element as a number. VALUE unless numel is 1. */
 TAPER_API taper_status taper_tensor_item_double(const taper_tensor *t, double *out);
 TAPER_API taper_status taper_tensor_item_int(const taper_tensor *t, int64_t *out);

@@ -284,7 +284,23 @@ static PyObject *cuda_set_stream(PyObject *m, PyObject *s) {
     Py_RETURN_NONE;
 }
 
-PyMethodDef ext_cuda_functions[] = {{"cuda_device_count", cuda_device_count, METH_NOARGS, NULL}, {"cuda_why_not", cuda_why_not, METH_NOARGS, NULL},
+static PyObject *cuda_pin(PyObject *m, PyObject *o) {
+    taper_tensor *t = NULL;
+    taper_status st;
+    (void)m;
+    if (!ext_is_tensor(o)) return PyErr_Format(PyExc_TypeError, "pin_memory(): expected a tensor, got %s", Py_TYPE(o)->tp_name);
+    Py_BEGIN_ALLOW_THREADS st = taper_tensor_pin(&t, ext_t(o));
+    Py_END_ALLOW_THREADS if (st != TAPER_OK) return ext_raise(st);
+    return ext_wrap(t);
+}
+static PyObject *cuda_is_pinned(PyObject *m, PyObject *o) {
+    (void)m;
+    if (!ext_is_tensor(o)) return PyErr_Format(PyExc_TypeError, "is_pinned(): expected a tensor, got %s", Py_TYPE(o)->tp_name);
+    return PyBool_FromLong(taper_tensor_is_pinned(ext_t(o)));
+}
+
+PyMethodDef ext_cuda_functions[] = {{"pin_memory", cuda_pin, METH_O, NULL}, {"is_pinned", cuda_is_pinned, METH_O, NULL},
+    {"cuda_device_count", cuda_device_count, METH_NOARGS, NULL}, {"cuda_why_not", cuda_why_not, METH_NOARGS, NULL},
     {"cuda_current_device", cuda_current_device, METH_NOARGS, NULL}, {"cuda_set_device", cuda_set_device, METH_VARARGS, NULL},
     {"cuda_synchronize", cuda_synchronize, METH_VARARGS, NULL}, {"cuda_get_properties", cuda_get_properties, METH_VARARGS, NULL},
     {"cuda_mem_info", cuda_mem_info, METH_VARARGS, NULL}, {"cuda_memory_stats", cuda_memory_stats, METH_VARARGS, NULL},

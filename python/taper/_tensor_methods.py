@@ -112,11 +112,11 @@ def __dlpack_device__(self):
 
 
 def pin_memory(self, device=None):
-    return self
+    return _C.pin_memory(self)
 
 
 def is_pinned(self, device=None):
-    return False
+    return _C.is_pinned(self)
 
 
 def apply_(self, f):

@@ -85,13 +85,14 @@ def cartesian_prod(*tensors):
 
 def block_diag(*tensors):
     tensors = [atleast_2d(t) for t in tensors]
-    out = _ops.zeros(sum(t.shape[0] for t in tensors), sum(t.shape[1] for t in tensors), dtype=tensors[0].dtype,
-                     device=tensors[0].device)
-    r = c = 0
+    for i, t in enumerate(tensors):
+        if t.dim() != 2:
+            raise RuntimeError("torch.block_diag: Input tensors must have 2 or fewer dimensions. Input %d has %d dimensions" % (i, t.dim()))
+    width, rows, c = sum(t.shape[1] for t in tensors), [], 0
     for t in tensors:
-        out[r : r + t.shape[0], c : c + t.shape[1]] = t
-        r, c = r + t.shape[0], c + t.shape[1]
-    return out
+        rows.append(_ops.constant_pad_nd(t, (c, width - c - t.shape[1])))
+        c += t.shape[1]
+    return _ops.cat(rows, 0) if rows else _ops.empty((1, 0))
 
 
 def tensordot(a, b, dims=2, out=None):

@@ -160,7 +160,7 @@ taper_status taper__record(taper_call *c) {
     for (int i = 0; i < c->nout; i++)
         TAPER_TRY_GOTO(record_save(o, &o->saved[nslots + i], c->out[i], op->saves >> (TAPER_MAX_ARGS + i) & 1, true, 0, &at));
     if (c->inplace && !op->relayout) { /* a new layout changes no element: the base of a view has no news */
-        TAPER_TRY_GOTO(taper__rebase_history(c->out[0], n));
+        if (taper_dtype_is_float((taper_dtype)c->out[0]->dtype)) TAPER_TRY_GOTO(taper__rebase_history(c->out[0], n));
     } else {
         for (int i = 0; i < c->nout; i++) {
             taper_tensor *t = c->out[i];

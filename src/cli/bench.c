@@ -75,6 +75,7 @@ static taper_status bench_mm(bench *b) {
 }
 static taper_status bench_gemm(bench *b) {
     int64_t sizes[] = {1024, 2048, 4096};
+    if (b->device.type == TAPER_CUDA) return bench_gemm_cuda(b->device, b->quick);
     for (int i = 0; i < (b->quick ? 1 : 3); i++) {
         char name[32];
         double t = 0, n = (double)sizes[i];

@@ -19,6 +19,8 @@ int cli_knobs(int argc, char **argv);
 
 /* bench gpt2 on a GPU: the step of GPT-2 124M in bfloat16, 32 x 1024 tokens. */
 taper_status bench_gpt2_cuda(taper_device device, bool quick);
+/* bench gemm on a GPU: float32, bfloat16 and float16. */
+taper_status bench_gemm_cuda(taper_device device, bool quick);
 
 /* Prints "taper COMMAND: message of the library" and gives 1. */
 int cli_failed(const char *command);

@@ -54,7 +54,7 @@ template <bool A_ALONG, bool B_ALONG> EL_FN void gemm_f32_tiles(const taper_gemm
             from_a.load(va, k_end - k0 - KT);
             from_b.load(vb, k_end - k0 - KT);
         }
-#pragma unroll
+#pragma unroll 1 /* more would not fit two blocks into the registers */
         for (int q = 0; q < KT; q++) {
             float x[8], y[8];
             *(float4 *)x = *(const float4 *)&sa[stage][q][ty * 4], *(float4 *)(x + 4) = *(const float4 *)&sa[stage][q][64 + ty * 4];
@@ -74,13 +74,13 @@ template <bool A_ALONG, bool B_ALONG> EL_FN void gemm_f32_tiles(const taper_gemm
             const int64_t row = row0 + i / 4 * 64 + ty * 4 + i % 4, col = col0 + h * 64 + tx * 4, at = row * g.n + col;
             if (row >= g.m || col >= g.n) continue;
             if (!partial && whole) {
-                gs_store4(g, z * g.m * g.n + at, col, &sum[i][h * 4]);
+                gs_store4<TAPER_F32>(g, z * g.m * g.n + at, col, &sum[i][h * 4]);
             } else {
 #pragma unroll
                 for (int j = 0; j < 4; j++)
                     if (col + j < g.n) {
                         if (partial) partial[at + j] = sum[i][h * 4 + j];
-                        else gs_store<float>(g, z * g.m * g.n + at + j, col + j, sum[i][h * 4 + j]);
+                        else gs_store<float, TAPER_F32>(g, z * g.m * g.n + at + j, col + j, sum[i][h * 4 + j]);
                     }
             }
         }

@@ -17,44 +17,46 @@ EL_FN float gs_gelu_slope(float x, bool by_tanh) {
     return 0.5f * (1 + erff(x * 0.7071067812f)) + x * 0.3989422804f * expf(-0.5f * x * x);
 }
 
-/* One element; at: its index in c. */
-template <class A> EL_FN void gs_store(const taper_gemm_args &g, int64_t at, int64_t col, A sum) {
+/* One element; at: its index in c. DTYPE: known when compiled. */
+template <class A, int DTYPE = -1> EL_FN void gs_store(const taper_gemm_args &g, int64_t at, int64_t col, A sum) {
+    const int dtype = DTYPE < 0 ? g.dtype : DTYPE;
     A v = (A)g.alpha * sum;
-    if (g.beta != 0) v += (A)g.beta * el_load<A>(g.c, at, g.dtype);
-    if (g.bias) v += el_load<A>(g.bias, col, g.dtype);
+    if (g.beta != 0) v += (A)g.beta * el_load<A>(g.c, at, dtype);
+    if (g.bias) v += el_load<A>(g.bias, col, dtype);
     if (g.epilogue == TAPER_GEMM_GELU || g.epilogue == TAPER_GEMM_GELU_TANH) {
-        el_store<A>(g.aux, at, g.dtype, v);
+        el_store<A>(g.aux, at, dtype, v);
         v = (A)gs_gelu((float)v, g.epilogue == TAPER_GEMM_GELU_TANH);
     } else if (g.epilogue != TAPER_GEMM_STORE) {
-        v *= (A)gs_gelu_slope(el_load<float>(g.aux, at, g.dtype), g.epilogue == TAPER_GEMM_SLOPE_TANH);
+        v *= (A)gs_gelu_slope(el_load<float>(g.aux, at, dtype), g.epilogue == TAPER_GEMM_SLOPE_TANH);
     }
-    el_store<A>(g.c, at, g.dtype, v);
+    el_store<A>(g.c, at, dtype, v);
 }
 
 /* Four neighbours, where rows begin at multiples of four elements. */
-EL_FN void gs_store4(const taper_gemm_args &g, int64_t at, int64_t col, const float *sum) {
+template <int DTYPE = -1> EL_FN void gs_store4(const taper_gemm_args &g, int64_t at, int64_t col, const float *sum) {
+    const int dtype = DTYPE < 0 ? g.dtype : DTYPE;
     float v[4], x[4];
 #pragma unroll
     for (int i = 0; i < 4; i++) v[i] = (float)g.alpha * sum[i];
     if (g.beta != 0) {
-        el_load4<float>(x, g.c, at, g.dtype);
+        el_load4<float>(x, g.c, at, dtype);
 #pragma unroll
         for (int i = 0; i < 4; i++) v[i] += (float)g.beta * x[i];
     }
     if (g.bias) {
 #pragma unroll
-        for (int i = 0; i < 4; i++) v[i] += el_load<float>(g.bias, col + i, g.dtype);
+        for (int i = 0; i < 4; i++) v[i] += el_load<float>(g.bias, col + i, dtype);
     }
     if (g.epilogue == TAPER_GEMM_GELU || g.epilogue == TAPER_GEMM_GELU_TANH) {
-        el_store4<float>(g.aux, at, g.dtype, v);
+        el_store4<float>(g.aux, at, dtype, v);
 #pragma unroll
         for (int i = 0; i < 4; i++) v[i] = gs_gelu(v[i], g.epilogue == TAPER_GEMM_GELU_TANH);
     } else if (g.epilogue != TAPER_GEMM_STORE) {
-        el_load4<float>(x, g.aux, at, g.dtype);
+        el_load4<float>(x, g.aux, at, dtype);
 #pragma unroll
         for (int i = 0; i < 4; i++) v[i] *= gs_gelu_slope(x[i], g.epilogue == TAPER_GEMM_SLOPE_TANH);
     }
-    el_store4<float>(g.c, at, g.dtype, v);
+    el_store4<float>(g.c, at, dtype, v);
 }
 
 /* The tile of this block: TAPER_GEMM_GROUP rows of tiles are walked column by column. */

@@ -175,7 +175,7 @@ static taper_status shuffle_compose(taper_call *c, taper_scope *s, bool down) {
     const char *op = down ? "pixel_unshuffle" : "pixel_shuffle";
     if (n < 0 || n > TAPER_MAX_DIMS - 6)
         return TAPER_FAIL(TAPER_RUNTIME, "%s expects input to have at least 3 dimensions, but got input with %d dimension(s): %s", op, x->ndim, TAPER_SHAPE(x));
-    if (r <= 0) return TAPER_FAIL(TAPER_RUNTIME, "%s expects a positive %s_factor, but got %lld for input %s", op, down ? "downscale" : "upscale", (long long)r, TAPER_SHAPE(x));
+    if (r <= 0 || r > 1 << 20) return TAPER_FAIL(TAPER_RUNTIME, "%s expects a positive %s_factor, but got %lld for input %s", op, down ? "downscale" : "upscale", (long long)r, TAPER_SHAPE(x));
     int64_t C = x->shape[n], H = x->shape[n + 1], W = x->shape[n + 2];
     if (!down && C % (r * r))
         return TAPER_FAIL(TAPER_RUNTIME, "pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of upscale_factor, but "

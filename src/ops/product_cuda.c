@@ -87,7 +87,7 @@ static taper_status product_own(const taper_product *p) {
         st = product_tiles(&product_f32_kernels[which], &g, TAPER_GEMM_F32_TILE, TAPER_GEMM_F32_K, TAPER_GEMM_F32_THREADS, 2, 0, index);
     } else if ((g.dtype == TAPER_F16 || g.dtype == TAPER_BF16) && taper__gemm_copies16(g.a, g.a_row, g.a_col, g.m, g.k, g.a_batch, g.batch) &&
                taper__gemm_copies16(g.b, g.b_row, g.b_col, g.k, g.n, g.b_batch, g.batch)) {
-        int which = (g.a_col == 1 ? 0 : 2) + (g.b_row == 1 ? 0 : 1);
+        int which = (g.a_col == 1 ? 0 : 2) + (g.b_col == 1 ? 1 : 0);
         st = product_tiles(&product_fast_kernels[g.dtype == TAPER_BF16][which], &g, TAPER_GEMM_FAST_TILE, TAPER_GEMM_FAST_K, TAPER_GEMM_FAST_THREADS, 2,
                            taper__gemm_fast_shared_bytes(), index);
     }

@@ -14,7 +14,7 @@ import taper  # noqa: E402
 
 HOME = os.path.dirname(os.path.dirname(os.path.abspath(taper.__file__)))
 SCRIPT = """
-import sys
+import os, sys
 import torch
 import torch.nn as nn
 from torch import nn as again
@@ -24,7 +24,7 @@ from torch.optim.lr_scheduler import StepLR
 import torch.utils.tensorboard, torch.cuda.amp, torch.onnx, torch.distributed
 
 def child(i, x):
-    print("child", i, x, __name__, torch.nn.Linear.__module__, flush=True)
+    os.write(1, ("child %d %s %s %s\\n" % (i, x, __name__, torch.nn.Linear.__module__)).encode())  # in one piece: two children write
 
 def fails(i):
     raise ValueError("told")
@@ -37,7 +37,7 @@ if __name__ == "__main__":
     import taper
     assert torch is taper and nn is again and nn is sys.modules["taper.nn"] and torch.nn.modules.linear.Linear is nn.Linear
     assert nn.Linear.__module__ == "torch.nn.modules.linear" and F.relu.__module__ == "torch.nn.functional", nn.Linear.__module__
-    print(sys.argv, __file__)
+    print(sys.argv, __file__, flush=True)
     mp.spawn(child, args=(torch.arange(2).tolist(),), nprocs=2)
     try:
         mp.spawn(fails, nprocs=1)

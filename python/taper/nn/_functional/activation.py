@@ -7,31 +7,21 @@ _ops = _C.ops
 _inf = float("inf")
 
 
-def _in_place(name, composed=None):
-    """relu-like function: name(input, inplace=False); the operator where the library has it, else `composed`."""
-    plain = getattr(_ops, name, None)
-    if plain is None:
-        plain = composed
-    written = getattr(_ops, name + "_", None)
+def _in_place(name):
+    """name(input, inplace=False) of an operator that has an in-place form."""
+    plain, written = getattr(_ops, name), getattr(_ops, name + "_")
 
     def function(input, inplace=False):
-        if inplace:
-            return written(input) if written is not None else input.copy_(plain(input))
-        return plain(input)
+        return written(input) if inplace else plain(input)
 
     function.__name__ = function.__qualname__ = name
     return function
 
 
-relu = _in_place("relu")
-relu6 = _in_place("relu6", lambda x: x.clamp(0, 6))
-silu = _in_place("silu")
-mish = _in_place("mish", lambda x: x * _ops.tanh(_ops.softplus(x)))
-selu = _in_place("selu", lambda x: 1.0507009873554804934193349852946
-                 * _ops.where(x > 0, x, 1.6732632423543772848170429916717 * (x.exp() - 1)))
-hardswish = _in_place("hardswish", lambda x: x * (x + 3).clamp(0, 6) / 6)
-hardsigmoid = _in_place("hardsigmoid", lambda x: (x / 6 + 0.5).clamp(0, 1))
-relu_ = getattr(_ops, "relu_", None) or (lambda input: relu(input, True))
+relu, relu6, silu, mish, selu, hardswish, hardsigmoid = map(
+    _in_place, ("relu", "relu6", "silu", "mish", "selu", "hardswish", "hardsigmoid"))
+relu_, selu_, celu_, elu_ = _ops.relu_, _ops.selu_, _ops.celu_, _ops.elu_
+leaky_relu_, hardtanh_, threshold_ = _ops.leaky_relu_, _ops.hardtanh_, _ops.threshold_
 
 
 def sigmoid(input):
@@ -51,32 +41,25 @@ def gelu_positional(input, approximate="none"):
 
 
 def leaky_relu(input, negative_slope=0.01, inplace=False):
-    if inplace:
-        return input.copy_(_ops.leaky_relu(input, negative_slope))
-    return _ops.leaky_relu(input, negative_slope)
-
-
-def _write(result, input, inplace):
-    return input.copy_(result) if inplace else result
+    return (_ops.leaky_relu_ if inplace else _ops.leaky_relu)(input, negative_slope)
 
 
 def elu(input, alpha=1.0, inplace=False):
-    result = _ops.elu(input, alpha) if hasattr(_ops, "elu") else _ops.where(input > 0, input, alpha * (input.clamp(max=0).exp() - 1))
-    return _write(result, input, inplace)
+    return (_ops.elu_ if inplace else _ops.elu)(input, alpha)
 
 
 def celu(input, alpha=1.0, inplace=False):
-    return _write(_ops.where(input > 0, input, alpha * ((input.clamp(max=0) / alpha).exp() - 1)), input, inplace)
+    return (_ops.celu_ if inplace else _ops.celu)(input, alpha)
 
 
 def hardtanh(input, min_val=-1.0, max_val=1.0, inplace=False):
     if min_val > max_val:
         raise ValueError("min_val cannot be greater than max_val")
-    return _write(input.clamp(min_val, max_val), input, inplace)
+    return (_ops.hardtanh_ if inplace else _ops.hardtanh)(input, min_val, max_val)
 
 
 def threshold(input, threshold, value, inplace=False):
-    return _write(input.masked_fill(input <= threshold, value), input, inplace)
+    return (_ops.threshold_ if inplace else _ops.threshold)(input, threshold, value)
 
 
 def rrelu(input, lower=1.0 / 8, upper=1.0 / 3, training=False, inplace=False):
@@ -84,7 +67,9 @@ def rrelu(input, lower=1.0 / 8, upper=1.0 / 3, training=False, inplace=False):
         slope = _ops.rand_like(input) * (upper - lower) + lower
     else:
         slope = (lower + upper) / 2
-    return _write(_ops.where(input >= 0, input, input * slope), input, inplace)
+    kept = input.clone() if inplace else input  # what the gradient needs, when input itself is written
+    result = _ops.where(kept >= 0, kept, kept * slope)
+    return input.copy_(result) if inplace else result
 
 
 def prelu(input, weight):
