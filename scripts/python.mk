@@ -44,7 +44,7 @@ pip-build: $(PY_EXT)
 	strip --strip-unneeded $(PY_DEST)/taper/_C$(PY_SUFFIX)
 
 test-python: python
-	@set -e; for t in tests/python/test_*.py; do echo "== $$t"; PYTHONPATH=$(BUILD)/python $(PYTHON) $$t; done
+	@set -e; for t in tests/python/test_*.py tests/scripts/test_*.py; do echo "== $$t"; PYTHONPATH=$(BUILD)/python $(PYTHON) $$t; done
 
 -include $(PY_OBJ:.o=.d)
 FORCE_PY_LINK:

@@ -69,6 +69,12 @@ TAPER_API taper_status taper_cuda_graph_replay(taper_cuda_graph *g, taper_cuda_s
 TAPER_API int64_t taper_cuda_graph_node_count(const taper_cuda_graph *g);
 TAPER_API bool taper_cuda_is_capturing(int index); /* the thread's current stream */
 
+/* ---- times ---- */
+
+/* With TAPER_CUDA_TIMES=1: what ran since the last call, as text of at most `rows` rows (milliseconds, share, launches, kernel),
+ * longest first; waits for the GPU. Empty otherwise. */
+TAPER_API taper_status taper_cuda_times(char *text, size_t size, int rows);
+
 /* ---- random numbers: a counter per GPU ---- */
 
 TAPER_API void taper_cuda_manual_seed(uint64_t seed); /* all GPUs, now and later */

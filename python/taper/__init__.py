@@ -67,11 +67,13 @@ for _module, _words in {
     ".tensortypes": "finfo iinfo FloatTensor DoubleTensor HalfTensor BFloat16Tensor LongTensor IntTensor ShortTensor CharTensor "
     "ByteTensor BoolTensor",
     ".composites": "meshgrid broadcast_tensors broadcast_shapes atleast_1d atleast_2d atleast_3d cartesian_prod block_diag "
-    "tensordot unravel_index chain_matmul unique unique_consecutive",
+    "tensordot unravel_index chain_matmul unique unique_consecutive einsum norm nonzero",
 }.items():
     for _name in _words.split():
-        if _name not in _names:
+        # These eight: the operators have other parameters than torch's functions.
+        if _name in ("tensordot", "einsum", "norm", "nonzero", "atleast_1d", "atleast_2d", "atleast_3d", "broadcast_tensors") or _name not in _names:
             _LAZY[_name] = _module
+            _names.pop(_name, None)
 del _module, _words, _name
 
 

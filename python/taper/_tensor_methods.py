@@ -147,6 +147,25 @@ def storage(self):
     return TypedStorage(self)
 
 
+_norm, _nonzero = _ops.norm, _ops.nonzero
+
+
+def norm(self, p=2, dim=None, keepdim=False, dtype=None):
+    if isinstance(p, str):
+        from .composites import norm
+
+        return norm(self, p, dim, keepdim, dtype=dtype)
+    return _norm(self, p, dim, keepdim, dtype=dtype)
+
+
+def nonzero(self, *, as_tuple=False):
+    if as_tuple:
+        from .composites import nonzero
+
+        return nonzero(self, as_tuple=True)
+    return _nonzero(self)
+
+
 def untyped_storage(self):
     from .storage import UntypedStorage
 
@@ -216,7 +235,7 @@ def install():
         short = {"BFloat16": "bfloat16"}.get(kind, kind.lower())
         add(short, _cast(getattr(_C, name)))
     for f in (to, cuda, cpu, type_as, new_full, new_tensor, new, __array__, __array_wrap__, __dlpack_device__, pin_memory, is_pinned, apply_,
-              get_device, __reversed__, storage, untyped_storage):
+              get_device, __reversed__, storage, untyped_storage, norm, nonzero):
         add(f.__name__, f)
     add("type", type_)
     for name in ("zeros", "ones", "empty"):

@@ -25,7 +25,42 @@ def broadcast_tensors(*tensors):
     if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)):
         tensors = tensors[0]
     shape = broadcast_shapes(*(t.shape for t in tensors))
-    return [t.expand(shape) for t in tensors]
+    return tuple(t.expand(shape) for t in tensors)
+
+
+def einsum(equation, *operands):
+    """einsum("ij,jk", a, b), with the operands in one list too, or as einsum(a, [0, 1], b, [1, 2], [0, 2])."""
+    if isinstance(equation, _C.Tensor):
+        items = (equation,) + operands
+        letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+        def word(labels):
+            return "".join("..." if k is Ellipsis else letters[k] for k in labels)
+
+        pairs = len(items) // 2
+        operands = items[: 2 * pairs : 2]
+        equation = ",".join(word(items[2 * i + 1]) for i in range(pairs))
+        if len(items) % 2:
+            equation += "->" + word(items[-1])
+    elif len(operands) == 1 and isinstance(operands[0], (list, tuple)):
+        operands = operands[0]
+    return _ops.einsum(equation, list(operands))
+
+
+def norm(input, p="fro", dim=None, keepdim=False, out=None, dtype=None):
+    if p == "nuc":
+        raise NotImplementedError("torch.norm(p='nuc') needs singular values, which taper does not compute")
+    result = _ops.norm(input, 2 if p is None or p == "fro" else p, dim, keepdim, dtype=dtype)
+    return result if out is None else _ops.clone(result, out=out)
+
+
+def nonzero(input, *, out=None, as_tuple=False):
+    """The places that are not zero: rows of one tensor, or a tensor per dim with as_tuple."""
+    if as_tuple:
+        return (input.unsqueeze(0) if input.dim() == 0 else input).where_true()
+    return _ops.nonzero(input) if out is None else _ops.nonzero(input, out=out)
+
+
 
 
 def _listed(tensors):
@@ -96,22 +131,16 @@ def block_diag(*tensors):
 
 
 def tensordot(a, b, dims=2, out=None):
+    """Sums over the last `dims` dims of a and the first of b, or over two lists of dims."""
+    if isinstance(dims, _C.Tensor):
+        dims = dims.tolist()
     if isinstance(dims, int):
-        dims_a, dims_b = list(range(a.dim() - dims, a.dim())), list(range(dims))
-    else:
-        dims_a, dims_b = ([d] if isinstance(d, int) else list(d) for d in dims)
-    dims_a, dims_b = [d % a.dim() for d in dims_a], [d % b.dim() for d in dims_b]
-    free_a = [d for d in range(a.dim()) if d not in dims_a]
-    free_b = [d for d in range(b.dim()) if d not in dims_b]
-    k = 1
-    for i, j in zip(dims_a, dims_b):
-        if a.shape[i] != b.shape[j]:
-            raise RuntimeError("contracted dimensions need to match, but first has size %d in dim %d and second has size %d in dim %d"
-                               % (a.shape[i], i, b.shape[j], j))
-        k *= a.shape[i]
-    left = a.permute(free_a + dims_a).reshape(-1, k)
-    right = b.permute(dims_b + free_b).reshape(k, -1)
-    return _ops.mm(left, right).reshape([a.shape[d] for d in free_a] + [b.shape[d] for d in free_b])
+        if dims < 0:
+            raise RuntimeError("tensordot expects dims >= 0, but got dims=%d" % dims)
+        dims = list(range(a.dim() - dims, a.dim())), list(range(dims))
+    first, second = ([d] if isinstance(d, int) else list(d) for d in dims)
+    result = _ops.tensordot(a, b, first, second)
+    return result if out is None else _ops.clone(result, out=out)
 
 
 def unravel_index(indices, shape):

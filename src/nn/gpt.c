@@ -65,24 +65,44 @@ static taper_nn_layer_norm gpt_norm_cast(taper_scope *s, bool half, const taper_
     return (taper_nn_layer_norm){gpt_cast(s, half, n->weight), gpt_cast(s, half, n->bias), n->width};
 }
 
-static taper_tensor *gpt_block(taper_scope *s, const taper_nn_block *b, bool half, taper_tensor *x) {
+/* Several results, of which the first is wanted. */
+static taper_tensor *gpt_first(taper_scope *s, taper_status status, taper_tensor **results, int n) {
+    if (s->status == TAPER_OK) s->status = status;
+    for (int i = n - 1; i >= 0; i--) results[i] = taper_scope_own(s, results[i]);
+    return results[0];
+}
+
+/* The same block of fused operators. */
+static taper_tensor *gpt_block_half(taper_scope *s, const taper_nn_block *b, taper_tensor *x) {
+    taper_nn_layer_norm ln1 = gpt_norm_cast(s, true, &b->ln1), ln2 = gpt_norm_cast(s, true, &b->ln2);
+    taper_nn_linear in = gpt_linear_cast(s, true, &b->qkv), proj = gpt_linear_cast(s, true, &b->proj);
+    taper_nn_linear fc = gpt_linear_cast(s, true, &b->fc), out = gpt_linear_cast(s, true, &b->out);
+    taper_tensor *qkv = taper_nn_linear_forward(s, &in, taper_nn_layer_norm_forward(s, &ln1, x)), *r[3] = {NULL};
+    if (!qkv) return NULL;
+    taper_status status = taper_flash_attention_packed(r, qkv, b->heads, true, NULL, 0);
+    x = tx_add(s, x, taper_nn_linear_forward(s, &proj, gpt_first(s, status, r, 2)), taper_int(1));
+    taper_tensor *h = taper_nn_layer_norm_forward(s, &ln2, x);
+    if (!h) return NULL;
+    r[0] = r[1] = r[2] = NULL;
+    status = taper_feed_forward(r, h, fc.weight, fc.bias, out.weight, out.bias, "tanh");
+    return tx_add(s, x, gpt_first(s, status, r, 3), taper_int(1));
+}
+
+static taper_tensor *gpt_block(taper_scope *s, const taper_nn_block *b, taper_tensor *x) {
     if (!x) return NULL;
     int64_t shape[3];
     for (int i = 0; i < 3; i++) shape[i] = taper_tensor_shape(x)[i];
-    taper_nn_layer_norm ln1 = gpt_norm_cast(s, half, &b->ln1), ln2 = gpt_norm_cast(s, half, &b->ln2);
-    taper_nn_linear qkv_ = gpt_linear_cast(s, half, &b->qkv), proj = gpt_linear_cast(s, half, &b->proj);
-    taper_nn_linear fc = gpt_linear_cast(s, half, &b->fc), out = gpt_linear_cast(s, half, &b->out);
-    if (s->status != TAPER_OK) return NULL;
-    taper_tensor *qkv = taper_nn_linear_forward(s, &qkv_, taper_nn_layer_norm_forward(s, &ln1, x));
+    taper_tensor *qkv = taper_nn_linear_forward(s, &b->qkv, taper_nn_layer_norm_forward(s, &b->ln1, x));
     taper_tensor *y = taper_nn_attention(s, gpt_heads(s, qkv, 0, b->heads), gpt_heads(s, qkv, 1, b->heads),
                                          gpt_heads(s, qkv, 2, b->heads), true);
     y = tx_reshape(s, tx_transpose(s, y, 1, 2), shape, 3);
-    x = tx_add(s, x, taper_nn_linear_forward(s, &proj, y), taper_int(1));
-    y = taper_nn_linear_forward(s, &fc, taper_nn_layer_norm_forward(s, &ln2, x));
-    return tx_add(s, x, taper_nn_linear_forward(s, &out, taper_nn_gelu(s, y)), taper_int(1));
+    x = tx_add(s, x, taper_nn_linear_forward(s, &b->proj, y), taper_int(1));
+    y = taper_nn_linear_forward(s, &b->fc, taper_nn_layer_norm_forward(s, &b->ln2, x));
+    return tx_add(s, x, taper_nn_linear_forward(s, &b->out, taper_nn_gelu(s, y)), taper_int(1));
 }
 
-taper_tensor *taper_nn_gpt_forward(taper_scope *s, const taper_nn_gpt *g, taper_tensor *index) {
+/* (batch, time, width), after the last norm. */
+static taper_tensor *gpt_body(taper_scope *s, const taper_nn_gpt *g, taper_tensor *index) {
     if (taper_tensor_ndim(index) != 2 || taper_tensor_shape(index)[1] > g->context) {
         if (s->status == TAPER_OK)
             s->status = TAPER_FAIL(TAPER_VALUE, "gpt: index needs shape (batch, time) with at most %lld positions",
@@ -92,14 +112,23 @@ taper_tensor *taper_nn_gpt_forward(taper_scope *s, const taper_nn_gpt *g, taper_
     taper_tensor *x = taper_nn_embedding_forward(s, &g->wte, index);
     x = tx_add(s, x, tx_narrow(s, g->wpe.weight, 0, 0, taper_tensor_shape(index)[1]), taper_int(1));
     x = gpt_cast(s, g->half, x);
-    for (int i = 0; i < g->layers; i++) x = gpt_block(s, &g->blocks[i], g->half, x);
+    for (int i = 0; i < g->layers && x; i++) x = g->half ? gpt_block_half(s, &g->blocks[i], x) : gpt_block(s, &g->blocks[i], x);
     taper_nn_layer_norm ln = gpt_norm_cast(s, g->half, &g->ln);
-    return tx_linear(s, taper_nn_layer_norm_forward(s, &ln, x), gpt_cast(s, g->half, g->wte.weight), NULL);
+    return taper_nn_layer_norm_forward(s, &ln, x);
+}
+
+taper_tensor *taper_nn_gpt_forward(taper_scope *s, const taper_nn_gpt *g, taper_tensor *index) {
+    return tx_linear(s, gpt_body(s, g, index), gpt_cast(s, g->half, g->wte.weight), NULL);
 }
 
 taper_tensor *taper_nn_gpt_loss(taper_scope *s, const taper_nn_gpt *g, taper_tensor *index, taper_tensor *target) {
-    taper_tensor *logits = taper_nn_gpt_forward(s, g, index);
     int64_t rows = taper_tensor_numel(target);
-    logits = tx_reshape(s, logits, (int64_t[]){rows, g->vocabulary}, 2);
-    return tx_cross_entropy(s, logits, tx_reshape(s, target, &rows, 1), NULL, -100, "mean", 0);
+    taper_tensor *x = gpt_body(s, g, index), *flat = tx_reshape(s, target, &rows, 1), *r[3] = {NULL};
+    x = tx_reshape(s, x, (int64_t[]){rows, g->width}, 2);
+    if (!x) return NULL;
+    if (g->half) { /* the logits of all positions would be the largest tensor by far */
+        taper_status status = taper_linear_cross_entropy(r, x, g->wte.weight, flat, -100);
+        return gpt_first(s, status, r, 3);
+    }
+    return tx_cross_entropy(s, tx_linear(s, x, g->wte.weight, NULL), flat, NULL, -100, "mean", 0);
 }

@@ -110,7 +110,7 @@ static taper_tensor *attention_fold_heads(taper_scope *s, taper_tensor *t, const
 }
 
 /* The gradient as products of public operators, for a second derivative. */
-static taper_status flash_composed_vjp(taper_vjp *v) {
+taper_status taper__attention_composed_vjp(taper_vjp *v) {
     taper_scope *s = v->scope;
     if (attention_number(&v->args[6]) > 0)
         return TAPER_FAIL(TAPER_NOT_IMPLEMENTED, "flash_attention: a second derivative, or that of attn_mask, with dropout_p=%g is not implemented",
@@ -137,7 +137,7 @@ static taper_status flash_attention_vjp(taper_vjp *v) {
     taper_scope *s = v->scope;
     taper_tensor *d[3] = {NULL};
     if (!v->grad[0]) return TAPER_OK;
-    if (v->need[3] || taper_grad_enabled()) return flash_composed_vjp(v);
+    if (v->need[3] || taper_grad_enabled()) return taper__attention_composed_vjp(v);
     double scale = attention_scale(&v->args[5], v->args[0].t);
     TAPER_TRY(taper_flash_attention_backward(d, v->grad[0], v->args[0].t, v->args[1].t, v->args[2].t, v->out[0], v->out[1],
                                              v->args[3].kind == TAPER_ARG_TENSOR ? v->args[3].t : NULL, v->args[4].i, &scale,

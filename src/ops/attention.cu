@@ -12,7 +12,7 @@ template <bool BF16, int HEAD, bool EXTRA> EL_FN void attention_forward(const ta
     const int q0 = (tiles - 1 - (int)(blockIdx.x % tiles)) * ROWS, w0 = q0 + warp * TILES * 16;
     const int keys = g.causal && q0 + ROWS < g.S ? q0 + ROWS : g.S;
     const uint16_t *k = at_rows(g.k, b, h / g.G, 0), *v = at_rows(g.v, b, h / g.G, 0);
-    const float c = EXTRA ? 1 : (float)g.scale * AT_LOG2E;
+    const float c = (float)g.scale * AT_LOG2E;
     const unsigned left = mma_shared(sq + (warp * TILES * 16 + mma_left_row(lane)) * PITCH + mma_left_col(lane));
     const unsigned right = mma_shared(sk + mma_right_row(lane) * PITCH + mma_right_col(lane));
     const unsigned turned = mma_shared(sv + mma_turned_row(lane) * PITCH + mma_turned_col(lane));
@@ -34,7 +34,17 @@ template <bool BF16, int HEAD, bool EXTRA> EL_FN void attention_forward(const ta
         }
         float s[TILES][KEYS / 8][4];
         at_scores<BF16, TILES, KEYS, HEAD>(s, left, right + stage * STAGE * 2);
-        if (EXTRA || k0 + KEYS > g.S || (g.causal && k0 + KEYS > w0 + 1)) {
+        if (EXTRA && g.mask.p) {
+            const float back = 1 / (float)g.scale;
+#pragma unroll
+            for (int m = 0; m < TILES; m++)
+#pragma unroll
+                for (int n = 0; n < KEYS / 8; n++)
+#pragma unroll
+                    for (int i = 0; i < 4; i++)
+                        s[m][n][i] = at_masked(g, s[m][n][i], back, b, h, w0 + m * 16 + i / 2 * 8 + group, k0 + n * 8 + pair + i % 2);
+        }
+        if (k0 + KEYS > g.S || (g.causal && k0 + KEYS > w0 + 1)) {
 #pragma unroll
             for (int m = 0; m < TILES; m++)
 #pragma unroll
@@ -42,7 +52,6 @@ template <bool BF16, int HEAD, bool EXTRA> EL_FN void attention_forward(const ta
 #pragma unroll
                     for (int i = 0; i < 4; i++) {
                         int row = w0 + m * 16 + i / 2 * 8 + group, key = k0 + n * 8 + pair + i % 2;
-                        if (EXTRA) s[m][n][i] = at_masked(g, s[m][n][i] * ((float)g.scale * AT_LOG2E), b, h, row, key);
                         if (key >= g.S || (g.causal && key > row)) s[m][n][i] = -AT_INF;
                     }
         }

@@ -101,12 +101,13 @@ template <bool BF16, int TILES, int COLS, int HEAD> EL_FN void at_gather(float (
     }
 }
 
-/* A score under attn_mask. */
-EL_FN float at_masked(const taper_attention_args &g, float s, int b, int h, int row, int key) {
-    if (!g.mask.p || row >= g.L || key >= g.S) return s;
+/* A product of query and key under attn_mask; back: 1 / scale, because the sum is scaled later. */
+EL_FN float at_masked(const taper_attention_args &g, float s, float back, int b, int h, int row, int key) {
+    if (row >= g.L || key >= g.S) return s;
     const int64_t at = b * g.mask.stride[0] + h * g.mask.stride[1] + row * g.mask.stride[2] + key * g.mask.stride[3];
     if (g.mask_dtype == TAPER_BOOL) return ((const uint8_t *)g.mask.p)[at] ? s : -AT_INF;
-    return s + el_load<float>(g.mask.p, at, g.mask_dtype) * AT_LOG2E;
+    const float m = g.mask_dtype == TAPER_BF16 ? __bfloat162float(((const __nv_bfloat16 *)g.mask.p)[at]) : __half2float(((const __half *)g.mask.p)[at]);
+    return s + m * back;
 }
 
 /* Weights are dropped in 4 x 2 neighbours of 32 keys: see attention_args.h. */

@@ -18,6 +18,9 @@ taper_status taper__attention_cpu(const taper_attention *a, taper_tensor *out, t
 taper_status taper__attention_backward_cpu(const taper_attention *a, const taper_tensor *dout, const taper_tensor *out,
                                            const taper_tensor *logsumexp, taper_tensor *dq, taper_tensor *dk, taper_tensor *dv);
 
+/* The vjp of flash_attention as public operators, which has a gradient itself. */
+taper_status taper__attention_composed_vjp(taper_vjp *v);
+
 /* One tile of scores, rows `ld` apart, in float or double. */
 typedef struct taper_attention_loops {
     /* s = exp(s - m), m the running maximum of each row; sum and factor (what earlier sums must be scaled by) follow. */

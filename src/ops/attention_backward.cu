@@ -47,6 +47,16 @@ template <bool BF16, int HEAD, bool EXTRA> EL_FN void attention_dq(const taper_a
         float p[TILES][KEYS / 8][4], d[TILES][KEYS / 8][4];
         at_scores<BF16, TILES, KEYS, HEAD>(p, mma_shared(sq + left), mma_shared(sk + stage * STAGE + right));
         at_scores<BF16, TILES, KEYS, HEAD>(d, mma_shared(sd + left), mma_shared(sv + stage * STAGE + right));
+        if (EXTRA && g.mask.p) {
+            const float back = 1 / (float)g.scale;
+#pragma unroll
+            for (int m = 0; m < TILES; m++)
+#pragma unroll
+                for (int n = 0; n < KEYS / 8; n++)
+#pragma unroll
+                    for (int i = 0; i < 4; i++)
+                        p[m][n][i] = at_masked(g, p[m][n][i], back, b, h, w0 + m * 16 + i / 2 * 8 + group, k0 + n * 8 + pair + i % 2);
+        }
         const bool edge = k0 + KEYS > g.S || (g.causal && k0 + KEYS > w0 + 1);
 #pragma unroll
         for (int m = 0; m < TILES; m++)
@@ -61,7 +71,6 @@ template <bool BF16, int HEAD, bool EXTRA> EL_FN void attention_dq(const taper_a
                     for (int i = 2 * r; i < 2 * r + 2; i++) {
                         float s = p[m][n][i] * c, dp = d[m][n][i];
                         const int key = k0 + n * 8 + pair + i % 2;
-                        if (EXTRA) s = at_masked(g, s, b, h, row, key);
                         if (EXTRA && g.drop) dp = at_keeps(g, w.x[n], i % 2) ? dp * (float)g.keep_scale : 0;
                         if (edge && (key >= g.S || (g.causal && key > row))) s = -AT_INF;
                         p[m][n][i] = at_exp2(s - lse[m][r]) * (dp - delta[m][r]);
@@ -120,6 +129,16 @@ template <bool BF16, int HEAD, bool EXTRA> EL_FN void attention_dkv(const taper_
         if (g.causal && w0 > q0 + STEP - 1) continue;
         float p[TILES][STEP / 8][4], d[TILES][STEP / 8][4];
         at_scores<BF16, TILES, STEP, HEAD>(p, mma_shared(sk + left), mma_shared(sq + stage * STAGE + right));
+        if (EXTRA && g.mask.p) {
+            const float back = 1 / (float)g.scale;
+#pragma unroll
+            for (int m = 0; m < TILES; m++)
+#pragma unroll
+                for (int n = 0; n < STEP / 8; n++)
+#pragma unroll
+                    for (int i = 0; i < 4; i++)
+                        p[m][n][i] = at_masked(g, p[m][n][i], back, b, h, q0 + n * 8 + pair + i % 2, w0 + m * 16 + i / 2 * 8 + group);
+        }
         const bool edge = g.causal && w0 + TILES * 16 - 1 > q0;
         unsigned kept = 0; /* a bit for each weight of this lane */
 #pragma unroll
@@ -137,7 +156,6 @@ template <bool BF16, int HEAD, bool EXTRA> EL_FN void attention_dkv(const taper_
                     for (int r = 0; r < 2; r++) {
                         const int key = w0 + m * 16 + r * 8 + group, i = 2 * r + j;
                         float s = p[m][n][i] * c;
-                        if (EXTRA) s = at_masked(g, s, b, h, row, key);
                         if (edge && key > row) s = -AT_INF;
                         p[m][n][i] = at_exp2(s - lse);
                         if (EXTRA && g.drop) {

@@ -35,9 +35,11 @@ static taper_status avg_pool_grad_result(taper_call *c, const taper_pool *p) {
 }
 
 static taper_status avg_pool_run(taper_call *c, const taper_pool *p) {
+    if (c->device.type == TAPER_CUDA) return taper__pool_cuda(TAPER_POOL_AVERAGE, p, c->args[0].t, c->out[0], NULL, c->row->name);
     return taper__pool_average(p, (taper_dtype)c->out[0]->dtype, taper__data(c->args[0].t), taper__data(c->out[0]));
 }
 static taper_status avg_pool_run_back(taper_call *c, const taper_pool *p) {
+    if (c->device.type == TAPER_CUDA) return taper__pool_cuda(TAPER_POOL_SPREAD, p, c->args[0].t, c->out[0], NULL, c->row->name);
     return taper__pool_average_backward(p, (taper_dtype)c->out[0]->dtype, taper__data(c->args[0].t), taper__data(c->out[0]));
 }
 
@@ -48,12 +50,12 @@ static taper_status avg_pool2d_infer(taper_call *c) {
     TAPER_TRY(avg_pool_read(&p, c->args, 1, "avg_pool2d", c->args[0].t->ndim, c->args[0].t->shape));
     return avg_pool_result(c, &p);
 }
-static taper_status avg_pool2d_cpu(taper_call *c) {
+static taper_status avg_pool2d_run(taper_call *c) {
     taper_pool p = {0};
     TAPER_TRY(avg_pool_read(&p, c->args, 1, "avg_pool2d", c->args[0].t->ndim, c->args[0].t->shape));
     return avg_pool_run(c, &p);
 }
-static const taper_kernel avg_pool2d_kernels[] = {{"cpu", TAPER_CPU, NULL, avg_pool2d_cpu}, {0}};
+static const taper_kernel avg_pool2d_kernels[] = {{"cpu", TAPER_CPU, NULL, avg_pool2d_run}, {"cuda", TAPER_CUDA, NULL, avg_pool2d_run}, {0}};
 static taper_status avg_pool2d_vjp(taper_vjp *v) {
     taper_pool p = {0};
     const taper_tensor *x = v->args[0].t;
@@ -82,12 +84,12 @@ static taper_status avg_pool2d_backward_infer(taper_call *c) {
     TAPER_TRY(avg_pool_read(&p, c->args, 2, "avg_pool2d_backward", c->args[1].count, c->args[1].is));
     return avg_pool_grad_result(c, &p);
 }
-static taper_status avg_pool2d_backward_cpu(taper_call *c) {
+static taper_status avg_pool2d_backward_run(taper_call *c) {
     taper_pool p = {0};
     TAPER_TRY(avg_pool_read(&p, c->args, 2, "avg_pool2d_backward", c->args[1].count, c->args[1].is));
     return avg_pool_run_back(c, &p);
 }
-static const taper_kernel avg_pool2d_backward_kernels[] = {{"cpu", TAPER_CPU, NULL, avg_pool2d_backward_cpu}, {0}};
+static const taper_kernel avg_pool2d_backward_kernels[] = {{"cpu", TAPER_CPU, NULL, avg_pool2d_backward_run}, {"cuda", TAPER_CUDA, NULL, avg_pool2d_backward_run}, {0}};
 static taper_status avg_pool2d_backward_vjp(taper_vjp *v) {
     taper_pool p = {0};
     TAPER_TRY(avg_pool_read(&p, v->args, 2, "avg_pool2d_backward", v->args[1].count, v->args[1].is));
@@ -139,12 +141,12 @@ static taper_status adaptive_avg_pool2d_infer(taper_call *c) {
     TAPER_TRY(taper__pool_adaptive(&p, "adaptive_avg_pool2d", &c->args[1], c->args[0].t->ndim, c->args[0].t->shape));
     return avg_pool_result(c, &p);
 }
-static taper_status adaptive_avg_pool2d_cpu(taper_call *c) {
+static taper_status adaptive_avg_pool2d_run(taper_call *c) {
     taper_pool p = {0};
     TAPER_TRY(taper__pool_adaptive(&p, "adaptive_avg_pool2d", &c->args[1], c->args[0].t->ndim, c->args[0].t->shape));
     return avg_pool_run(c, &p);
 }
-static const taper_kernel adaptive_avg_pool2d_kernels[] = {{"cpu", TAPER_CPU, NULL, adaptive_avg_pool2d_cpu}, {0}};
+static const taper_kernel adaptive_avg_pool2d_kernels[] = {{"cpu", TAPER_CPU, NULL, adaptive_avg_pool2d_run}, {"cuda", TAPER_CUDA, NULL, adaptive_avg_pool2d_run}, {0}};
 static taper_status adaptive_avg_pool2d_vjp(taper_vjp *v) {
     v->d[0] = tx_adaptive_avg_pool2d_backward(v->scope, v->grad[0], v->args[0].t->shape, v->args[0].t->ndim);
     return v->scope->status;
@@ -170,12 +172,12 @@ static taper_status adaptive_avg_pool2d_backward_infer(taper_call *c) {
     TAPER_TRY(adaptive_avg_read_back(&p, c->args));
     return avg_pool_grad_result(c, &p);
 }
-static taper_status adaptive_avg_pool2d_backward_cpu(taper_call *c) {
+static taper_status adaptive_avg_pool2d_backward_run(taper_call *c) {
     taper_pool p = {0};
     TAPER_TRY(adaptive_avg_read_back(&p, c->args));
     return avg_pool_run_back(c, &p);
 }
-static const taper_kernel adaptive_avg_pool2d_backward_kernels[] = {{"cpu", TAPER_CPU, NULL, adaptive_avg_pool2d_backward_cpu}, {0}};
+static const taper_kernel adaptive_avg_pool2d_backward_kernels[] = {{"cpu", TAPER_CPU, NULL, adaptive_avg_pool2d_backward_run}, {"cuda", TAPER_CUDA, NULL, adaptive_avg_pool2d_backward_run}, {0}};
 static taper_status adaptive_avg_pool2d_backward_vjp(taper_vjp *v) {
     const taper_tensor *g = v->args[0].t;
     v->d[0] = tx_adaptive_avg_pool2d(v->scope, v->grad[0], g->shape + g->ndim - 2, 2);

@@ -151,6 +151,42 @@ static taper_status channel_shape(const taper_call *c, const taper_tensor *x, in
     TAPER_TRY(taper__need_float(x, c->row->name));
     return taper__need_same_device(c);
 }
+/* Images with their channels last keep them there. */
+static bool channel_is_last(const taper_tensor *t) {
+    return t->ndim == 4 && !t->contiguous && taper__is_channels_last(4, t->shape, t->strides);
+}
+/* t, or a copy of it (to be released) in the strides given; NULL: contiguous. */
+static taper_status channel_like(const taper_tensor **used, taper_tensor **copy, taper_tensor *t, const int64_t *strides, const char *op) {
+    *used = t;
+    if (strides ? !memcmp(strides, t->strides, sizeof *strides * t->ndim) : t->contiguous) return TAPER_OK;
+    TAPER_TRY(strides ? taper__tensor_empty_strided(copy, (taper_dtype)t->dtype, t->device, t->ndim, t->shape, strides, op)
+                      : taper__tensor_empty(copy, (taper_dtype)t->dtype, t->device, t->ndim, t->shape, op));
+    *used = *copy;
+    return taper__copy_data(*copy, t);
+}
+/* Tensors args[first ..] of a batch normalisation in the layout that the device's code takes: the CPU's is contiguous. */
+typedef struct channel_layout {
+    const taper_tensor *t[2];
+    taper_tensor *copy[2], *y, *plain; /* y: what to write; plain: it, where it is not the result itself */
+} channel_layout;
+static taper_status channel_layout_begin(channel_layout *l, taper_call *c, int count) {
+    bool gpu = c->device.type == TAPER_CUDA;
+    taper_tensor *out = c->out[0];
+    memset(l, 0, sizeof *l);
+    const int64_t *strides = gpu && !out->contiguous ? out->strides : NULL;
+    for (int k = 0; k < count; k++) TAPER_TRY(channel_like(&l->t[k], &l->copy[k], c->args[k].t, strides, c->row->name));
+    l->y = out;
+    if (gpu || out->contiguous) return TAPER_OK;
+    TAPER_TRY(taper__tensor_empty(&l->plain, (taper_dtype)out->dtype, out->device, out->ndim, out->shape, c->row->name));
+    l->y = l->plain;
+    return TAPER_OK;
+}
+static taper_status channel_layout_end(channel_layout *l, taper_call *c, taper_status st) {
+    if (st == TAPER_OK && l->plain) st = taper__copy_data(c->out[0], l->plain);
+    taper_tensor_release(l->plain);
+    for (int k = 0; k < 2; k++) taper_tensor_release(l->copy[k]);
+    return st;
+}
 static taper_dtype channel_stats(const taper_tensor *x) { return x->dtype == TAPER_F64 ? TAPER_F64 : TAPER_F32; }
 
 static void channel_job_set(channel_job *j, const taper_tensor *x, const taper_tensor *g, taper_tensor *y) {
@@ -178,26 +214,39 @@ static taper_status native_batch_norm_infer(taper_call *c) {
         if (training && c->args[k].kind == TAPER_ARG_TENSOR) c->modifies |= (uint16_t)(1u << k);
     }
     c->nondiff = 6;
-    TAPER_TRY(taper__out(c, 0, (taper_dtype)x->dtype, x->ndim, x->shape));
+    TAPER_TRY(taper__out_strided(c, 0, (taper_dtype)x->dtype, x->ndim, x->shape, channel_is_last(x) ? x->strides : NULL));
     TAPER_TRY(taper__out(c, 1, channel_stats(x), 1, x->shape + 1));
     return taper__out(c, 2, channel_stats(x), 1, x->shape + 1);
 }
 static taper_status native_batch_norm_cpu(taper_call *c) {
     channel_job j;
-    channel_job_set(&j, c->args[0].t, NULL, c->out[0]);
-    j.w = TAPER_ARG_T(c, 1);
-    j.b = TAPER_ARG_T(c, 2);
-    j.running_mean = TAPER_ARG_T(c, 3);
-    j.running_var = TAPER_ARG_T(c, 4);
-    j.training = c->args[5].i;
-    j.momentum = c->args[6].f;
-    j.eps = c->args[7].f;
-    j.mean = c->out[1];
-    j.rstd = c->out[2];
-    taper__parallel_for(j.channels, 1 + 16384 / (j.outer * j.inner + 1), batch_forward, &j);
-    return TAPER_OK;
+    channel_layout l;
+    taper_status st = channel_layout_begin(&l, c, 1);
+    if (st == TAPER_OK) {
+        channel_job_set(&j, l.t[0], NULL, l.y);
+        j.w = TAPER_ARG_T(c, 1);
+        j.b = TAPER_ARG_T(c, 2);
+        j.running_mean = TAPER_ARG_T(c, 3);
+        j.running_var = TAPER_ARG_T(c, 4);
+        j.training = c->args[5].i;
+        j.momentum = c->args[6].f;
+        j.eps = c->args[7].f;
+        j.mean = c->out[1];
+        j.rstd = c->out[2];
+        taper__parallel_for(j.channels, 1 + 16384 / (j.outer * j.inner + 1), batch_forward, &j);
+    }
+    return channel_layout_end(&l, c, st);
 }
-static const taper_kernel native_batch_norm_kernels[] = {{"cpu", TAPER_CPU, NULL, native_batch_norm_cpu}, {0}};
+static taper_status native_batch_norm_cuda(taper_call *c) {
+    channel_layout l;
+    taper_status st = channel_layout_begin(&l, c, 1);
+    taper_channel_call call = {.x = l.t[0], .w = TAPER_ARG_T(c, 1), .b = TAPER_ARG_T(c, 2), .y = l.y, .mean = c->out[1], .rstd = c->out[2],
+                               .running_mean = TAPER_ARG_T(c, 3), .running_var = TAPER_ARG_T(c, 4), .eps = c->args[7].f, .momentum = c->args[6].f,
+                               .training = c->args[5].i, .op = "batch_norm"};
+    if (st == TAPER_OK) st = taper__batch_norm_cuda(&call);
+    return channel_layout_end(&l, c, st);
+}
+static const taper_kernel native_batch_norm_kernels[] = {{"cpu", TAPER_CPU, NULL, native_batch_norm_cpu}, {"cuda", TAPER_CUDA, NULL, native_batch_norm_cuda}, {0}};
 static taper_status native_batch_norm_vjp(taper_vjp *v) {
     taper_tensor *d[TAPER_MAX_OUTS] = {NULL};
     taper_scope *s = v->scope;
@@ -215,10 +264,11 @@ const taper_op taper_op_native_batch_norm = {
     .kernels = native_batch_norm_kernels,
     .vjp = native_batch_norm_vjp,
     .saves = TAPER_SAVE_ARG(0) | TAPER_SAVE_ARG(1) | TAPER_SAVE_OUT(1) | TAPER_SAVE_OUT(2),
-    .contiguous = 0x1f,
+    .contiguous = 0x1e,
     .upcast = true,
     .samples = (const taper_sample[]){{"[4,3,2], [3], [3], -, -, true, 0.1, 1e-5", .tolerance = 1e-4},
                                       {"[4,3], -, -, [3]:nograd, [3]:pos:nograd, false, 0.1, 1e-5", .tolerance = 1e-4},
+                                      {"[6,5,9,12]:nograd, [5], [5], [5]:nograd, [5]:pos:nograd, true, 0.1, 1e-5", .tolerance = 1e-4},
                                       {"[4,3], [2], -, -, -, true, 0.1, 1e-5", .error = "weight should contain 3 elements not 2"},
                                       {0}},
 };
@@ -229,23 +279,38 @@ static taper_status native_batch_norm_backward_infer(taper_call *c) {
     if (g->ndim != x->ndim || memcmp(g->shape, x->shape, sizeof(int64_t) * x->ndim))
         return TAPER_FAIL(TAPER_RUNTIME, "%s: the gradient %s must be like the input %s", c->row->name, TAPER_TEXT(g), TAPER_TEXT(x));
     taper_dtype dtype = w ? (taper_dtype)w->dtype : (taper_dtype)x->dtype;
-    TAPER_TRY(taper__out(c, 0, (taper_dtype)x->dtype, x->ndim, x->shape));
+    bool last = channel_is_last(x) && c->nargs == 6 && c->args[5].kind == TAPER_ARG_BOOL; /* not for groups, which share this */
+    TAPER_TRY(taper__out_strided(c, 0, (taper_dtype)x->dtype, x->ndim, x->shape, last ? x->strides : NULL));
     TAPER_TRY(taper__out(c, 1, dtype, 1, x->shape + 1));
     return taper__out(c, 2, dtype, 1, x->shape + 1);
 }
 static taper_status native_batch_norm_backward_cpu(taper_call *c) {
     channel_job j;
-    channel_job_set(&j, c->args[1].t, c->args[0].t, c->out[0]);
-    j.w = TAPER_ARG_T(c, 2);
-    j.mean = c->args[3].t;
-    j.rstd = c->args[4].t;
-    j.training = c->args[5].i;
-    j.dw = c->out[1];
-    j.db = c->out[2];
-    taper__parallel_for(j.channels, 1 + 16384 / (j.outer * j.inner + 1), batch_backward, &j);
-    return TAPER_OK;
+    channel_layout l;
+    taper_status st = channel_layout_begin(&l, c, 2);
+    if (st == TAPER_OK) {
+        channel_job_set(&j, l.t[1], l.t[0], l.y);
+        j.w = TAPER_ARG_T(c, 2);
+        j.mean = c->args[3].t;
+        j.rstd = c->args[4].t;
+        j.training = c->args[5].i;
+        j.dw = c->out[1];
+        j.db = c->out[2];
+        taper__parallel_for(j.channels, 1 + 16384 / (j.outer * j.inner + 1), batch_backward, &j);
+    }
+    return channel_layout_end(&l, c, st);
 }
-static const taper_kernel native_batch_norm_backward_kernels[] = {{"cpu", TAPER_CPU, NULL, native_batch_norm_backward_cpu}, {0}};
+static taper_status native_batch_norm_backward_cuda(taper_call *c) {
+    channel_layout l;
+    taper_status st = channel_layout_begin(&l, c, 2);
+    taper_channel_call call = {.x = l.t[1], .g = l.t[0], .w = TAPER_ARG_T(c, 2), .y = l.y, .mean = c->args[3].t, .rstd = c->args[4].t,
+                               .dw = c->out[1], .db = c->out[2], .training = c->args[5].i, .op = "batch_norm_backward"};
+    if (st == TAPER_OK) st = taper__batch_norm_cuda(&call);
+    return channel_layout_end(&l, c, st);
+}
+static const taper_kernel native_batch_norm_backward_kernels[] = {{"cpu", TAPER_CPU, NULL, native_batch_norm_backward_cpu},
+                                                                  {"cuda", TAPER_CUDA, NULL, native_batch_norm_backward_cuda},
+                                                                  {0}};
 
 /* A tensor of channels in a shape that broadcasts against the input. */
 static taper_tensor *channel_view(taper_scope *s, taper_tensor *t, int ndim, int dims, const int64_t *sizes) {
@@ -278,7 +343,7 @@ const taper_op taper_op_native_batch_norm_backward = {
     .kernels = native_batch_norm_backward_kernels,
     .vjp = native_batch_norm_backward_vjp,
     .saves = 0x1f,
-    .contiguous = 0x1f,
+    .contiguous = 0x1c,
     .upcast = true,
     /* The statistics are functions of the input, which the differences would hold still. */
     .samples = (const taper_sample[]){{"[4,3], [4,3], [3], [3]:f32:nograd, [3]:pos:f32:nograd, true", .no_grad_check = true, .tolerance = 1e-4}, {0}},
@@ -337,7 +402,12 @@ static taper_status native_group_norm_cpu(taper_call *c) {
     taper__parallel_for(j.outer * j.groups, 1 + 16384 / (j.channels / j.groups * j.inner + 1), group_forward, &j);
     return TAPER_OK;
 }
-static const taper_kernel native_group_norm_kernels[] = {{"cpu", TAPER_CPU, NULL, native_group_norm_cpu}, {0}};
+static taper_status native_group_norm_cuda(taper_call *c) {
+    taper_channel_call call = {.x = c->args[0].t, .w = TAPER_ARG_T(c, 1), .b = TAPER_ARG_T(c, 2), .y = c->out[0], .mean = c->out[1], .rstd = c->out[2],
+                               .groups = c->args[3].i, .eps = c->args[4].f, .op = "group_norm"};
+    return taper__group_norm_cuda(&call);
+}
+static const taper_kernel native_group_norm_kernels[] = {{"cpu", TAPER_CPU, NULL, native_group_norm_cpu}, {"cuda", TAPER_CUDA, NULL, native_group_norm_cuda}, {0}};
 static taper_status native_group_norm_vjp(taper_vjp *v) {
     taper_tensor *d[TAPER_MAX_OUTS] = {NULL};
     taper_scope *s = v->scope;
@@ -366,7 +436,7 @@ static taper_status native_group_norm_backward_infer(taper_call *c) {
 }
 static size_t native_group_norm_backward_workspace(const taper_call *c) {
     const taper_tensor *x = c->args[1].t;
-    return (size_t)(x->shape[0] * x->shape[1] + 1) * 2 * sizeof(double);
+    return c->device.type == TAPER_CUDA ? 0 : (size_t)(x->shape[0] * x->shape[1] + 1) * 2 * sizeof(double);
 }
 static taper_status native_group_norm_backward_cpu(taper_call *c) {
     channel_job j;
@@ -388,7 +458,14 @@ static taper_status native_group_norm_backward_cpu(taper_call *c) {
     }
     return TAPER_OK;
 }
-static const taper_kernel native_group_norm_backward_kernels[] = {{"cpu", TAPER_CPU, NULL, native_group_norm_backward_cpu}, {0}};
+static taper_status native_group_norm_backward_cuda(taper_call *c) {
+    taper_channel_call call = {.x = c->args[1].t, .g = c->args[0].t, .w = TAPER_ARG_T(c, 2), .y = c->out[0], .mean = c->args[3].t, .rstd = c->args[4].t,
+                               .dw = c->out[1], .db = c->out[2], .groups = c->args[5].i, .op = "group_norm_backward"};
+    return taper__group_norm_cuda(&call);
+}
+static const taper_kernel native_group_norm_backward_kernels[] = {{"cpu", TAPER_CPU, NULL, native_group_norm_backward_cpu},
+                                                                  {"cuda", TAPER_CUDA, NULL, native_group_norm_backward_cuda},
+                                                                  {0}};
 
 static taper_status native_group_norm_backward_vjp(taper_vjp *v) {
     taper_scope *s = v->scope;

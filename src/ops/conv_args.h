@@ -47,4 +47,12 @@ typedef struct taper_conv_plane_args {
     int dtype;
 } taper_conv_plane_args;
 
+/* Patches of images as columns (c * kh * kw, oh * ow), contiguous. */
+typedef struct taper_patches_args {
+    const void *from;
+    void *to;
+    int64_t n;
+    int c, h, w, kh, kw, oh, ow, stride[2], padding[2], dilation[2], dtype;
+} taper_patches_args;
+
 #endif

@@ -77,3 +77,17 @@ taper_status taper__conv_cuda(taper_conv_product product, const taper_conv *g, c
     }
     return st;
 }
+
+static taper_cuda_kernel conv_patches[2][2] = {{TAPER_CUDA_KERNEL("patches", "patches_take_f32"), TAPER_CUDA_KERNEL("patches", "patches_take_f64")},
+                                               {TAPER_CUDA_KERNEL("patches", "patches_add_f32"), TAPER_CUDA_KERNEL("patches", "patches_add_f64")}};
+
+taper_status taper__patches_cuda(bool add, const taper_conv *g, const taper_tensor *images, const taper_tensor *columns, const char *op) {
+    const taper_tensor *to = add ? images : columns;
+    taper_patches_args a = {.from = taper__data(add ? columns : images), .to = taper__data(to), .n = g->n, .c = (int)g->c, .h = (int)g->h,
+                            .w = (int)g->w, .kh = (int)g->kh, .kw = (int)g->kw, .oh = (int)g->oh, .ow = (int)g->ow, .dtype = to->dtype};
+    if (!to->numel) return TAPER_OK;
+    for (int d = 0; d < 2; d++) a.stride[d] = (int)g->stride[d], a.padding[d] = (int)g->padding[d], a.dilation[d] = (int)g->dilation[d];
+    taper_cuda_geometry geometry = {.grid = {conv_grid(conv_ceil(to->numel, 256)), 1, 1}, .block = {256, 1, 1}};
+    void *args[] = {&a};
+    return taper__cuda_launch(&conv_patches[add][to->dtype == TAPER_F64], to->device.index, &geometry, args, op);
+}

@@ -24,5 +24,7 @@ int64_t taper__conv_parts(taper_conv_args *p, int64_t blocks_wanted, int64_t byt
 /* x, w and y, of which the product writes one, in any layout; bias may be NULL and is for FORWARD only. */
 taper_status taper__conv_cuda(taper_conv_product product, const taper_conv *g, const taper_tensor *x, const taper_tensor *w,
                               const taper_tensor *bias, const taper_tensor *y, const char *op);
+/* im2col, or with `add` col2im: images and columns of g, contiguous. */
+taper_status taper__patches_cuda(bool add, const taper_conv *g, const taper_tensor *images, const taper_tensor *columns, const char *op);
 
 #endif

@@ -1,5 +1,6 @@
 /* gather and scatter along one dim; one_hot. */
 #include "ops/gather.h"
+#include "ops/index_cuda.h"
 
 taper_status taper__gather_check(const char *op, const taper_tensor *self, const taper_tensor *index, const taper_tensor *src, int64_t dim_arg, int *dim) {
     TAPER_TRY(taper__wrap_dim(dim, dim_arg, self->ndim, op));
@@ -144,7 +145,7 @@ static taper_status gather_cpu(taper_call *c) {
     TAPER_TRY(taper__wrap_dim(&dim, c->args[1].i, c->args[0].t->ndim, "gather"));
     return taper__gather_move(c->args[0].t, c->args[2].t, c->out[0], dim, TAPER_GATHER);
 }
-static const taper_kernel gather_kernels[] = {{"cpu", TAPER_CPU, NULL, gather_cpu}, {0}};
+static const taper_kernel gather_kernels[] = {{"cpu", TAPER_CPU, NULL, gather_cpu}, {"cuda", TAPER_CUDA, NULL, taper__gather_cuda}, {0}};
 static taper_status gather_vjp(taper_vjp *v) {
     taper_scope *s = v->scope;
     v->d[0] = tx_scatter_add(s, taper__zeros_like(s, v->args[0].t), v->args[1].i, v->args[2].t, v->grad[0]);

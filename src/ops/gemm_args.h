@@ -32,7 +32,7 @@ typedef struct taper_gemm_args {
     int64_t m, n, k, batch;
     int64_t a_row, a_col, a_batch, b_row, b_col, b_batch;
     double alpha, beta;
-    int dtype, epilogue;
+    int dtype, epilogue; /* dtype: of c, bias and aux, and of a and b too but for half precision, which kernels know */
     int parts;      /* k is cut into so many; above 1 the sums go to partial[part][batch][m][n] in float */
     int64_t part_k; /* elements of k in each */
     float *partial;

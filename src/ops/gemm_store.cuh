@@ -5,17 +5,25 @@
 #include "ops/elements.cuh"
 #include "ops/gemm_args.h"
 
-EL_FN float gs_gelu(float x, bool by_tanh) {
-    if (by_tanh) return 0.5f * x * (1 + tanhf(0.7978845608f * (x + 0.044715f * x * x * x)));
-    return 0.5f * x * (1 + erff(x * 0.7071067812f));
+EL_FN float gs_tanh(float x) { return tanhf(x); }
+EL_FN double gs_tanh(double x) { return tanh(x); }
+EL_FN float gs_erf(float x) { return erff(x); }
+EL_FN double gs_erf(double x) { return erf(x); }
+EL_FN float gs_exp(float x) { return expf(x); }
+EL_FN double gs_exp(double x) { return exp(x); }
+template <class A> EL_FN A gs_gelu(A x, bool by_tanh) {
+    if (by_tanh) return (A)0.5 * x * (1 + gs_tanh((A)0.79788456080286535588 * (x + (A)0.044715 * x * x * x)));
+    return (A)0.5 * x * (1 + gs_erf(x * (A)0.70710678118654752440));
 }
-EL_FN float gs_gelu_slope(float x, bool by_tanh) {
+template <class A> EL_FN A gs_gelu_slope(A x, bool by_tanh) {
     if (by_tanh) {
-        const float t = tanhf(0.7978845608f * (x + 0.044715f * x * x * x));
-        return 0.5f * (1 + t) + 0.5f * x * (1 - t * t) * 0.7978845608f * (1 + 3 * 0.044715f * x * x);
+        const A k = (A)0.79788456080286535588, t = gs_tanh(k * (x + (A)0.044715 * x * x * x));
+        return (A)0.5 * (1 + t) + (A)0.5 * x * (1 - t * t) * k * (1 + 3 * (A)0.044715 * x * x);
     }
-    return 0.5f * (1 + erff(x * 0.7071067812f)) + x * 0.3989422804f * expf(-0.5f * x * x);
+    return (A)0.5 * (1 + gs_erf(x * (A)0.70710678118654752440)) + x * (A)0.39894228040143267794 * gs_exp((A)-0.5 * x * x);
 }
+EL_FN int64_t gs_gelu(int64_t x, bool) { return x; } /* integers have no gelu */
+EL_FN int64_t gs_gelu_slope(int64_t, bool) { return 1; }
 
 /* One element; at: its index in c. DTYPE: known when compiled. */
 template <class A, int DTYPE = -1> EL_FN void gs_store(const taper_gemm_args &g, int64_t at, int64_t col, A sum) {
@@ -25,9 +33,9 @@ template <class A, int DTYPE = -1> EL_FN void gs_store(const taper_gemm_args &g,
     if (g.bias) v += el_load<A>(g.bias, col, dtype);
     if (g.epilogue == TAPER_GEMM_GELU || g.epilogue == TAPER_GEMM_GELU_TANH) {
         el_store<A>(g.aux, at, dtype, v);
-        v = (A)gs_gelu((float)v, g.epilogue == TAPER_GEMM_GELU_TANH);
+        v = gs_gelu(v, g.epilogue == TAPER_GEMM_GELU_TANH);
     } else if (g.epilogue != TAPER_GEMM_STORE) {
-        v *= (A)gs_gelu_slope(el_load<float>(g.aux, at, dtype), g.epilogue == TAPER_GEMM_SLOPE_TANH);
+        v *= gs_gelu_slope(el_load<A>(g.aux, at, dtype), g.epilogue == TAPER_GEMM_SLOPE_TANH);
     }
     el_store<A>(g.c, at, dtype, v);
 }

@@ -1,7 +1,7 @@
 /* index and index_put: positions given by integer tensors. */
 #include <taper/index.h>
 
-#include "ops/op.h"
+#include "ops/index_cuda.h"
 
 /* Addressing: the indexed dims of self become one dim of nb positions; the others lie before or after it in the result. */
 typedef struct index_plan {
@@ -144,6 +144,85 @@ static taper_status index_move(const index_plan *p, taper_tensor *self, taper_te
     return st;
 }
 
+/* ---- on the GPU ---- */
+
+/* The positions of p in self, as offsets. */
+static void index_gpu_positions(taper_positions_args *k, const index_plan *p, const taper_tensor *self) {
+    *k = (taper_positions_args){.n = p->nb, .ndim = p->nbroadcast, .wrap = 1};
+    memcpy(k->shape, p->broadcast, sizeof k->shape);
+    for (int i = 0; i < p->nk; i++) {
+        const taper_tensor *t = p->indices[i];
+        int64_t strides[TAPER_MAX_DIMS];
+        for (int d = 0; d < p->nbroadcast; d++) {
+            int from = d - (p->nbroadcast - t->ndim);
+            strides[d] = from < 0 || t->shape[from] == 1 ? 0 : t->strides[from];
+        }
+        taper__positions_add(k, t, strides, self->shape[p->dims[i]], self->strides[p->dims[i]]);
+    }
+}
+
+static taper_status index_gpu(taper_call *c) {
+    index_plan p;
+    taper_positions_args at;
+    const taper_tensor *self = c->args[0].t;
+    taper_tensor *out = c->out[0];
+    void *memory = NULL;
+    TAPER_TRY(index_make_plan(&p, "index", self, &c->args[1]));
+    if (!out->numel) return TAPER_OK;
+    size_t bytes = (size_t)p.nb * 8;
+    int64_t packed[TAPER_MAX_DIMS];
+    index_gpu_positions(&at, &p, self);
+    taper_move_args k = {.self = taper__data(self), .other = taper__data(out), .index = at.index[0], .index_dtype = at.dtype[0], .size = at.size[0], .along = at.along[0], .wrap = 1};
+    taper__contiguous_strides(p.nbroadcast, p.broadcast, packed);
+    if (p.nk > 1) { /* several index tensors become one of offsets */
+        TAPER_TRY(taper__memory_alloc(&memory, bytes, c->device, "index"));
+        at.out = memory;
+        k.index = memory;
+        k.index_dtype = TAPER_I64;
+        k.trusted = 1;
+        k.along = 1;
+    }
+    taper_status st = memory ? taper__positions_cuda(&at, c->device, "index") : TAPER_OK;
+    for (int d = 0; d < p.npre; d++) taper__move_dim(&k, p.pre_shape[d], p.pre_stride[d], out->strides[d], 0);
+    for (int d = 0; d < p.nbroadcast; d++) taper__move_dim(&k, p.broadcast[d], 0, out->strides[p.npre + d], memory ? packed[d] : at.strides[0][d]);
+    for (int d = 0; d < p.npost; d++) taper__move_dim(&k, p.post_shape[d], p.post_stride[d], out->strides[p.npre + p.nbroadcast + d], 0);
+    if (st == TAPER_OK) st = taper__move_cuda(&k, (taper_dtype)self->dtype, false, c->device, "index");
+    if (memory) taper__memory_free(memory, bytes, c->device);
+    return st;
+}
+
+static taper_status index_put_gpu(taper_call *c) {
+    index_plan p;
+    taper_positions_args at;
+    taper_tensor *out = c->out[0];
+    const taper_tensor *values = c->args[2].t;
+    int64_t strides[TAPER_MAX_DIMS];
+    if (out != c->args[0].t) TAPER_TRY(taper__copy_data(out, c->args[0].t));
+    TAPER_TRY(index_make_plan(&p, "index_put", out, &c->args[1]));
+    for (int d = 0; d < p.result_ndim; d++) { /* of values, broadcast */
+        int from = d - (p.result_ndim - values->ndim);
+        strides[d] = from < 0 || values->shape[from] == 1 ? 0 : values->strides[from];
+    }
+    index_gpu_positions(&at, &p, out);
+    taper_combine_args k = {.self = taper__data(out), .other = taper__data(values), .at_ndim = p.nbroadcast, .skip = -1, .alpha = 1, .ialpha = 1, .dtype = out->dtype, .include = 1,
+                            .what = c->args[3].i ? TAPER_COMBINE_ADD : TAPER_COMBINE_SET};
+    for (int d = 0; d < p.nbroadcast; d++) {
+        k.at_shape[d] = p.broadcast[d];
+        k.at_stride[d] = strides[p.npre + d];
+    }
+    for (int d = 0; d < p.npre; d++) {
+        k.row_shape[k.row_ndim] = p.pre_shape[d];
+        k.row_self[k.row_ndim] = p.pre_stride[d];
+        k.row_other[k.row_ndim++] = strides[d];
+    }
+    for (int d = 0; d < p.npost; d++) {
+        k.row_shape[k.row_ndim] = p.post_shape[d];
+        k.row_self[k.row_ndim] = p.post_stride[d];
+        k.row_other[k.row_ndim++] = strides[p.npre + p.nbroadcast + d];
+    }
+    return taper__combine_cuda(&k, &at, taper__index_extent(out->ndim, out->shape, out->strides), c->device, "index_put");
+}
+
 static taper_status index_infer(taper_call *c) {
     index_plan p;
     TAPER_TRY(index_make_plan(&p, "index", c->args[0].t, &c->args[1]));
@@ -154,7 +233,7 @@ static taper_status index_cpu(taper_call *c) {
     TAPER_TRY(index_make_plan(&p, "index", c->args[0].t, &c->args[1]));
     return index_move(&p, c->args[0].t, c->out[0], true, false);
 }
-static const taper_kernel index_kernels[] = {{"cpu", TAPER_CPU, NULL, index_cpu}, {0}};
+static const taper_kernel index_kernels[] = {{"cpu", TAPER_CPU, NULL, index_cpu}, {"cuda", TAPER_CUDA, NULL, index_gpu}, {0}};
 static taper_status index_vjp(taper_vjp *v) {
     taper_scope *s = v->scope;
     v->d[0] = tx_index_put(s, taper__zeros_like(s, v->args[0].t), v->args[1].ts, v->args[1].count, v->grad[0], true);
@@ -199,7 +278,7 @@ out:
     taper_tensor_release(values);
     return st;
 }
-static const taper_kernel index_put_kernels[] = {{"cpu", TAPER_CPU, NULL, index_put_cpu}, {0}};
+static const taper_kernel index_put_kernels[] = {{"cpu", TAPER_CPU, NULL, index_put_cpu}, {"cuda", TAPER_CUDA, NULL, index_put_gpu}, {0}};
 static taper_status index_put_vjp(taper_vjp *v) {
     taper_scope *s = v->scope;
     taper_tensor *const *ts = v->args[1].ts;
@@ -213,8 +292,9 @@ const taper_op taper_op_index_put = {
     .kernels = index_put_kernels,
     .vjp = index_put_vjp,
     .saves = TAPER_SAVE_ARG(1),
-    .samples = (const taper_sample[]){{"[5,3], {[2]:i64<5}, [2,3], true"}, {"[5,3], {[2]:i64<5}, [3], true"}, {"[4,5], {-,[3]:i64<5}, [4,3], true"}, {"[5,3], {[1]:i64<5}, [3]"},
-                                      {"[5,3], {[2]:i64<5}, [4]", .error = "cannot be broadcast"}, {0}},
+    .samples = (const taper_sample[]){{"[5,3], {[2]:i64<5}, [2,3], true"}, {"[5,3], {[2]:i64<5}, [3], true"}, {"[4,5], {-,[3]:i64<5}, [4,3], true"}, {"[5,3], {[1]:i64<5}, [3]"}, {"[3,2]:nograd, {[5]:i64=(2,0,2,-1,0)}, [5,2]:nograd"},
+                                      {"[4,3,2], {[3]:i64=(1,3,1),[3]:i64=(0,2,0)}, [3,2], true"}, {"[7,2], {[2500]:i64<7}, [2500,2], true", .tolerance = 1e-4, .no_grad_check = true /* too many for differences */},
+                                                                            {"[5,3], {[2]:i64<5}, [4]", .error = "cannot be broadcast"}, {0}},
 };
 
 static taper_status nonzero_compose(taper_call *c, taper_scope *s) {

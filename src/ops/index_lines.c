@@ -1,5 +1,5 @@
 /* Slices along one dim chosen by a 1-D index: index_select, index_add, index_copy, index_fill. */
-#include "ops/op.h"
+#include "ops/index_cuda.h"
 
 /* self seen as (outer, n, inner). */
 typedef struct lines_job {
@@ -82,7 +82,12 @@ static taper_status index_select_cpu(taper_call *c) {
     if (c->out[0]->numel) taper__parallel_for(j.outer * j.k, 1 + 16384 / j.inner, lines_select, &j);
     return TAPER_OK;
 }
-static const taper_kernel index_select_kernels[] = {{"cpu", TAPER_CPU, NULL, index_select_cpu}, {0}};
+static taper_status index_select_gpu(taper_call *c) {
+    int dim;
+    TAPER_TRY(taper__wrap_dim(&dim, c->args[1].i, c->args[0].t->ndim, "index_select"));
+    return taper__index_select_cuda(c->out[0], c->args[0].t, c->args[2].t, dim, "index_select");
+}
+static const taper_kernel index_select_kernels[] = {{"cpu", TAPER_CPU, NULL, index_select_cpu}, {"cuda", TAPER_CUDA, NULL, index_select_gpu}, {0}};
 static taper_status index_select_vjp(taper_vjp *v) {
     taper_scope *s = v->scope;
     v->d[0] = tx_index_add(s, taper__zeros_like(s, v->args[0].t), v->args[1].i, v->args[2].t, v->grad[0], taper_int(1));
@@ -94,7 +99,7 @@ const taper_op taper_op_index_select = {
     .vjp = index_select_vjp,
     .saves = TAPER_SAVE_ARG(2),
     .contiguous = 5,
-    .samples = (const taper_sample[]){{"[5,3], 0, [4]:i64<5"}, {"[2,5], -1, [3]:i64<5"}, {"[2,5,3], 1, [4]:i32<5"}, {"[5], 0, []:i64<5"}, {"[], 0, [1]:i64=(0)"}, {"[5,2], 0, [0]:i64"},
+    .samples = (const taper_sample[]){{"[5,3], 0, [4]:i64<5"}, {"[2,5], -1, [3]:i64<5"}, {"[2,5,3], 1, [4]:i32<5"}, {"[6,8], 0, [40]:i64<6"}, {"[5], 0, []:i64<5"}, {"[], 0, [1]:i64=(0)"}, {"[5,2], 0, [0]:i64"},
                                       {"[5], 0, [2,2]:i64<5", .error = "supposed to be a vector"}, {"[5], 0, [1]:i64=(5)", .error = "index 5 is out of bounds for dimension 0 with size 5"},
                                       {"[5], 0, [2]:f32:nograd", .error = "Expected dtype int32 or int64"}, {0}},
 };
@@ -199,7 +204,8 @@ static taper_status lines_source_infer(taper_call *c) {
 }
 
 static taper_status index_add_cpu(taper_call *c) { return lines_update(c, 0, c->args[3].t, NULL); }
-static const taper_kernel index_add_kernels[] = {{"cpu", TAPER_CPU, NULL, index_add_cpu}, {0}};
+static taper_status index_add_gpu(taper_call *c) { return taper__index_lines_cuda(c, TAPER_LINES_ADD); }
+static const taper_kernel index_add_kernels[] = {{"cpu", TAPER_CPU, NULL, index_add_cpu}, {"cuda", TAPER_CUDA, NULL, index_add_gpu}, {0}};
 static taper_status index_add_vjp(taper_vjp *v) {
     taper_scope *s = v->scope;
     v->d[0] = v->grad[0];
@@ -220,13 +226,14 @@ const taper_op taper_op_index_add = {
     .contiguous = 12,
     .upcast = true,
     .over_self = true,
-    .samples = (const taper_sample[]){{"[5,3], 0, [4]:i64<5, [4,3]"}, {"[2,5,3], 1, [7]:i32<5, [2,7,3], alpha=2.5"}, {"[5], 0, [3]:i64<5, [3]"}, {"[4]:i64, 0, [3]:i64<4, [3]:i64, alpha=2"},
+    .samples = (const taper_sample[]){{"[5,3], 0, [4]:i64<5, [4,3]"}, {"[2,5,3], 1, [7]:i32<5, [2,7,3], alpha=2.5"}, {"[5], 0, [3]:i64<5, [3]"}, {"[6,2], 0, [2500]:i64<6, [2500,2]", .tolerance = 1e-4, .no_grad_check = true /* as many sums as rounding shows */}, {"[4]:i64, 0, [3]:i64<4, [3]:i64, alpha=2"},
                                       {"[5,3], 1, [0]:i64, [5,0]"}, {"[5,3], 0, [2]:i64<5, [3,3]", .error = "Number of indices (2) should be equal to source.size(dim): (3)"},
                                       {"[5,3], 0, [2]:i64<5, [2,2]", .error = "Got self.shape = [5, 3] source.shape = [2, 2]"}, {"[3], 0, [1]:i64=(3), [1]", .error = "index 3 is out of bounds"}, {0}},
 };
 
 static taper_status index_copy_cpu(taper_call *c) { return lines_update(c, 1, c->args[3].t, NULL); }
-static const taper_kernel index_copy_kernels[] = {{"cpu", TAPER_CPU, NULL, index_copy_cpu}, {0}};
+static taper_status index_copy_gpu(taper_call *c) { return taper__index_lines_cuda(c, TAPER_LINES_COPY); }
+static const taper_kernel index_copy_kernels[] = {{"cpu", TAPER_CPU, NULL, index_copy_cpu}, {"cuda", TAPER_CUDA, NULL, index_copy_gpu}, {0}};
 static taper_status index_copy_vjp(taper_vjp *v) {
     taper_scope *s = v->scope;
     if (v->need[0]) v->d[0] = tx_index_fill(s, v->grad[0], v->args[1].i, v->args[2].t, taper_int(0));
@@ -243,7 +250,7 @@ const taper_op taper_op_index_copy = {
     .saves = TAPER_SAVE_ARG(2),
     .contiguous = 12,
     .over_self = true,
-    .samples = (const taper_sample[]){{"[5,3], 0, [2]:i64=(3,1), [2,3]"}, {"[2,5], 1, [3]:i64=(4,0,2), [2,3]"}, {"[5], 0, [2]:i64<5, [3]", .error = "Number of indices (2)"}, {0}},
+    .samples = (const taper_sample[]){{"[5,3], 0, [2]:i64=(3,1), [2,3]"}, {"[2,5], 1, [3]:i64=(4,0,2), [2,3]"}, {"[3,2]:nograd, 0, [4]:i64=(2,0,2,0), [4,2]:nograd"}, {"[5], 0, [2]:i64<5, [3]", .error = "Number of indices (2)"}, {0}},
 };
 
 static taper_status index_fill_infer(taper_call *c) {
@@ -259,7 +266,8 @@ static taper_status index_fill_cpu(taper_call *c) {
     else taper__store_int(element, dtype, c->args[3].i);
     return lines_update(c, 2, NULL, element);
 }
-static const taper_kernel index_fill_kernels[] = {{"cpu", TAPER_CPU, NULL, index_fill_cpu}, {0}};
+static taper_status index_fill_gpu(taper_call *c) { return taper__index_lines_cuda(c, TAPER_LINES_FILL); }
+static const taper_kernel index_fill_kernels[] = {{"cpu", TAPER_CPU, NULL, index_fill_cpu}, {"cuda", TAPER_CUDA, NULL, index_fill_gpu}, {0}};
 static taper_status index_fill_vjp(taper_vjp *v) {
     v->d[0] = tx_index_fill(v->scope, v->grad[0], v->args[1].i, v->args[2].t, taper_int(0));
     return v->scope->status;

@@ -1,5 +1,6 @@
 /* layer_norm and rms_norm on the GPU, forward and backward. */
-#include "device/cuda/cuda.h"
+#include "ops/layer_norm_cuda.h"
+
 #include "ops/norm.h"
 
 static taper_cuda_kernel layer_forward[2] = {TAPER_CUDA_KERNEL("layer_norm", "layer_norm_f32"), TAPER_CUDA_KERNEL("layer_norm", "layer_norm_f64")},
@@ -8,6 +9,39 @@ static taper_cuda_kernel layer_forward[2] = {TAPER_CUDA_KERNEL("layer_norm", "la
                          layer_weights[2] = {TAPER_CUDA_KERNEL("layer_norm", "layer_norm_weights_f32"),
                                              TAPER_CUDA_KERNEL("layer_norm", "layer_norm_weights_f64")},
                          layer_join[2] = {TAPER_CUDA_KERNEL("layer_norm", "layer_norm_join_f32"), TAPER_CUDA_KERNEL("layer_norm", "layer_norm_join_f64")};
+
+/* Rows that are held in registers: threads of a row, times 16 bytes that each of them holds, blocks of a backward pass. */
+static const struct {
+    int threads, count, blocks;
+} layer_sizes[2][TAPER_LN_SIZES] = {{{32, 1, 0}, {32, 4, 0}, {32, 8, 0}, {256, 4, 0}, {256, 8, 0}},
+                                    {{32, 1, 660}, {32, 4, 264}, {256, 1, 660}, {256, 2, 528}, {256, 4, 264}}};
+#define LAYER_HELD(dtype)                                                                                              \
+    {{TAPER_CUDA_KERNEL("layer_norm_rows", "layer_norm_" dtype "_32_1"), TAPER_CUDA_KERNEL("layer_norm_rows", "layer_norm_" dtype "_32_4"), \
+      TAPER_CUDA_KERNEL("layer_norm_rows", "layer_norm_" dtype "_32_8"), TAPER_CUDA_KERNEL("layer_norm_rows", "layer_norm_" dtype "_256_4"), \
+      TAPER_CUDA_KERNEL("layer_norm_rows", "layer_norm_" dtype "_256_8")},                                             \
+     {TAPER_CUDA_KERNEL("layer_norm_rows", "layer_norm_backward_" dtype "_32_1"), TAPER_CUDA_KERNEL("layer_norm_rows", "layer_norm_backward_" dtype "_32_4"), \
+      TAPER_CUDA_KERNEL("layer_norm_rows", "layer_norm_backward_" dtype "_256_1"), TAPER_CUDA_KERNEL("layer_norm_rows", "layer_norm_backward_" dtype "_256_2"), \
+      TAPER_CUDA_KERNEL("layer_norm_rows", "layer_norm_backward_" dtype "_256_4")}}
+static taper_cuda_kernel layer_held[3][2][TAPER_LN_SIZES] = {LAYER_HELD("f32"), LAYER_HELD("bf16"), LAYER_HELD("f16")};
+static taper_cuda_kernel layer_rows_join = TAPER_CUDA_KERNEL("layer_norm_rows", "layer_norm_rows_join");
+
+int taper__layer_norm_cut(taper_cuda_geometry *g, int64_t rows, int64_t n, int size, bool backward) {
+    int64_t each;
+    int i = 0;
+    if (n * size % 16) return -1;
+    while (i < TAPER_LN_SIZES && n * size / 16 > (int64_t)layer_sizes[backward][i].threads * layer_sizes[backward][i].count) i++;
+    if (i == TAPER_LN_SIZES) return -1;
+    each = TAPER_LN_THREADS / layer_sizes[backward][i].threads;
+    int64_t blocks = (rows + each - 1) / each, most = backward ? layer_sizes[1][i].blocks : 1 << 30;
+    *g = (taper_cuda_geometry){.grid = {(unsigned)(blocks < most ? blocks : most), 1, 1}, .block = {TAPER_LN_THREADS, 1, 1}};
+    return i;
+}
+/* The row of layer_held; -1: a dtype or an address that has none. */
+static int layer_type(taper_dtype dtype, void *const *addresses, int count) {
+    for (int i = 0; i < count; i++)
+        if ((uintptr_t)addresses[i] % 16) return -1;
+    return dtype == TAPER_F32 ? 0 : dtype == TAPER_BF16 ? 1 : dtype == TAPER_F16 ? 2 : -1;
+}
 
 static taper_cuda_geometry layer_rows_geometry(int64_t rows) {
     return (taper_cuda_geometry){.grid = {(unsigned)(rows < 1 << 30 ? rows : 1 << 30), 1, 1}, .block = {256, 1, 1}};
@@ -21,7 +55,10 @@ taper_status taper__layer_norm_cuda(taper_tensor *y, const taper_tensor *x, cons
     int dtype = x->dtype;
     args[9] = &dtype;
     if (!rows) return TAPER_OK;
-    taper_cuda_geometry g = layer_rows_geometry(rows);
+    taper_cuda_geometry g;
+    int type = layer_type((taper_dtype)dtype, (void *[]){py, px, pw, pb}, 4), held = type < 0 ? -1 : taper__layer_norm_cut(&g, rows, n, (int)taper_dtype_size((taper_dtype)dtype), false);
+    if (held >= 0) return taper__cuda_launch(&layer_held[type][0][held], x->device.index, &g, args, "layer_norm");
+    g = layer_rows_geometry(rows);
     return taper__cuda_launch(&layer_forward[dtype == TAPER_F64], x->device.index, &g, args, "layer_norm");
 }
 
@@ -37,7 +74,22 @@ static taper_status layer_backward_run(taper_tensor *dx, taper_tensor *dw, taper
         TAPER_TRY(taper__memory_set(p2, 0, (size_t)n * taper_dtype_size((taper_dtype)db->dtype), db->device));
     }
     if (!rows) return TAPER_OK;
-    taper_cuda_geometry geometry = layer_rows_geometry(rows);
+    taper_cuda_geometry geometry;
+    int type = layer_type((taper_dtype)dtype, (void *[]){pd, pg, px, pw}, 4);
+    int held = type < 0 ? -1 : taper__layer_norm_cut(&geometry, rows, n, (int)taper_dtype_size((taper_dtype)dtype), true);
+    if (held >= 0) {
+        size_t bytes = (size_t)geometry.grid[0] * 2 * (size_t)n * sizeof(float);
+        void *args[] = {&pd, &pg, &px, &pw, &pm, &pr, &partial, &rows, &n};
+        parts = (int)geometry.grid[0];
+        if (sums) TAPER_TRY(taper__memory_alloc(&partial, bytes, x->device, "layer_norm_backward"));
+        taper_status st = taper__cuda_launch(&layer_held[type][1][held], index, &geometry, args, "layer_norm_backward");
+        void *join_args[] = {&p1, &p2, &partial, &n, &parts, &dtype};
+        geometry = (taper_cuda_geometry){.grid = {(unsigned)((2 * n + 31) / 32), 1, 1}, .block = {32, 32, 1}};
+        if (sums && st == TAPER_OK) st = taper__cuda_launch(&layer_rows_join, index, &geometry, join_args, "layer_norm_backward");
+        if (sums) taper__memory_free(partial, bytes, x->device);
+        return st;
+    }
+    geometry = layer_rows_geometry(rows);
     void *args[] = {&pd, &pg, &px, &pw, &pm, &pr, &rows, &n, &dtype};
     TAPER_TRY(taper__cuda_launch(&layer_backward[wide], index, &geometry, args, "layer_norm_backward"));
     if (!sums) return TAPER_OK;

@@ -1,4 +1,6 @@
 /* linear, and products that add to a given tensor: addmm, baddbmm, addmv. */
+#include <taper/autograd.h>
+
 #include "ops/product.h"
 
 /* ---- linear ---- */
@@ -73,6 +75,15 @@ static taper_status linear_vjp(taper_vjp *v) {
     if (v->need[0]) {
         taper_tensor *d = tx_mm(s, g, w->ndim == 2 ? w : tx_reshape(s, w, ws, 2));
         v->d[0] = d ? tx_view(s, d, x->shape, x->ndim) : NULL;
+    }
+    if (v->need[1] && v->need[2] && g->device.type == TAPER_CUDA && !taper_grad_enabled() && w->ndim == 2 && v->args[2].t->numel == n) {
+        taper_tensor *both[2] = {NULL}, *flat = tx_reshape(s, x, xs, 2); /* the sums of g come with the product */
+        TAPER_TRY(s->status);
+        TAPER_TRY(taper_linear_weight_backward(both, g, flat));
+        v->d[1] = taper_scope_own(s, both[0]);
+        taper_tensor *d = taper_scope_own(s, both[1]);
+        v->d[2] = d ? taper__sum_to(s, d, v->args[2].t) : NULL;
+        return s->status;
     }
     if (v->need[1]) {
         taper_tensor *d = tx_mm(s, tx_transpose(s, g, 0, 1), tx_reshape(s, x, xs, 2));

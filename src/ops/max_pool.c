@@ -18,21 +18,37 @@ static taper_status max_pool_results(taper_call *c, const taper_pool *p) {
     return taper__out(c, 1, TAPER_I64, x->ndim, shape);
 }
 
+static taper_status max_pool_run(taper_call *c, const taper_pool *p) {
+    const taper_tensor *x = c->args[0].t;
+    if (x->device.type == TAPER_CUDA) return taper__pool_cuda(TAPER_POOL_MAX, p, x, c->out[0], c->out[1], c->row->name);
+    return taper__pool_max(p, (taper_dtype)x->dtype, taper__data(x), taper__data(c->out[0]), taper__data(c->out[1]));
+}
+
 static taper_status max_pool2d_with_indices_infer(taper_call *c) {
     taper_pool p = {0};
     TAPER_TRY(max_pool_read(&p, c));
     return max_pool_results(c, &p);
 }
-static taper_status max_pool2d_with_indices_cpu(taper_call *c) {
+static taper_status max_pool2d_with_indices_run(taper_call *c) {
     taper_pool p = {0};
     TAPER_TRY(max_pool_read(&p, c));
-    return taper__pool_max(&p, (taper_dtype)c->args[0].t->dtype, taper__data(c->args[0].t), taper__data(c->out[0]), taper__data(c->out[1]));
+    return max_pool_run(c, &p);
 }
-static const taper_kernel max_pool2d_with_indices_kernels[] = {{"cpu", TAPER_CPU, NULL, max_pool2d_with_indices_cpu}, {0}};
+static const taper_kernel max_pool2d_with_indices_kernels[] = {{"cpu", TAPER_CPU, NULL, max_pool2d_with_indices_run}, {"cuda", TAPER_CUDA, NULL, max_pool2d_with_indices_run}, {0}};
 
 static taper_status max_pool_vjp(taper_vjp *v) {
+    const taper_tensor *x = v->args[0].t;
+    taper_pool p = {0};
+    TAPER_TRY(taper__pool_numbers(&p, "max_pool2d", &v->args[1], &v->args[2], &v->args[3], &v->args[4]));
     if (v->grad[0])
-        v->d[0] = tx_max_pool2d_with_indices_backward(v->scope, v->grad[0], v->out[1], v->args[0].t->shape, v->args[0].t->ndim);
+        v->d[0] = tx_max_pool2d_with_indices_backward(v->scope, v->grad[0], v->out[1], x->shape, x->ndim, p.kernel, 2, p.stride, 2, p.padding, 2,
+                                                      p.dilation, 2);
+    return v->scope->status;
+}
+static taper_status adaptive_max_pool_vjp(taper_vjp *v) {
+    const taper_tensor *x = v->args[0].t;
+    if (v->grad[0])
+        v->d[0] = tx_max_pool2d_with_indices_backward(v->scope, v->grad[0], v->out[1], x->shape, x->ndim, NULL, 0, NULL, 0, NULL, 0, NULL, 0);
     return v->scope->status;
 }
 
@@ -109,16 +125,16 @@ static taper_status adaptive_max_pool2d_infer(taper_call *c) {
     TAPER_TRY(adaptive_max_read(&p, c));
     return max_pool_results(c, &p);
 }
-static taper_status adaptive_max_pool2d_cpu(taper_call *c) {
+static taper_status adaptive_max_pool2d_run(taper_call *c) {
     taper_pool p = {0};
     TAPER_TRY(adaptive_max_read(&p, c));
-    return taper__pool_max(&p, (taper_dtype)c->args[0].t->dtype, taper__data(c->args[0].t), taper__data(c->out[0]), taper__data(c->out[1]));
+    return max_pool_run(c, &p);
 }
-static const taper_kernel adaptive_max_pool2d_kernels[] = {{"cpu", TAPER_CPU, NULL, adaptive_max_pool2d_cpu}, {0}};
+static const taper_kernel adaptive_max_pool2d_kernels[] = {{"cpu", TAPER_CPU, NULL, adaptive_max_pool2d_run}, {"cuda", TAPER_CUDA, NULL, adaptive_max_pool2d_run}, {0}};
 const taper_op taper_op_adaptive_max_pool2d = {
     .infer = adaptive_max_pool2d_infer,
     .kernels = adaptive_max_pool2d_kernels,
-    .vjp = max_pool_vjp,
+    .vjp = adaptive_max_pool_vjp,
     .saves = TAPER_SAVE_OUT(1),
     .contiguous = 1 << 0,
     .upcast = true,
@@ -170,6 +186,19 @@ static taper_status max_pool_index_check(taper_call *c, const taper_tensor *indi
     return taper__need_float(c->args[0].t, c->row->name);
 }
 
+static void max_pool_plane_sizes(taper_pool *p, const taper_tensor *many, const taper_tensor *few) {
+    int n = many->ndim;
+    for (int d = 0; d < 2; d++) p->in[d] = many->shape[n - 2 + d], p->out[d] = few->shape[n - 2 + d];
+    p->planes = many->shape[n - 3];
+    for (int d = 0; d < n - 3; d++) p->planes *= many->shape[d];
+}
+
+/* The windows that the indices came from, where the caller says so. */
+static taper_status max_pool_windows(taper_pool *p, const taper_arg *args) {
+    if (args[3].kind == TAPER_ARG_NONE || (args[3].kind == TAPER_ARG_INTS && !args[3].count)) return TAPER_OK;
+    return taper__pool_numbers(p, "max_pool2d_with_indices_backward", &args[3], &args[4], &args[5], &args[6]);
+}
+
 static taper_status max_pool2d_with_indices_backward_infer(taper_call *c) {
     const taper_tensor *g = c->args[0].t;
     const taper_arg *size = &c->args[2];
@@ -177,14 +206,24 @@ static taper_status max_pool2d_with_indices_backward_infer(taper_call *c) {
         return TAPER_FAIL(TAPER_RUNTIME, "%s: input_size %s and grad_output %s differ in dimensions", c->row->name,
                           taper__shape_text(size->count, size->is).s, TAPER_SHAPE(g));
     TAPER_TRY(max_pool_index_check(c, c->args[1].t, size->is, g->shape, g->ndim));
+    taper_pool p = {0};
+    TAPER_TRY(max_pool_windows(&p, c->args));
     return taper__out(c, 0, (taper_dtype)g->dtype, size->count, size->is);
+}
+static taper_status max_pool2d_with_indices_backward_cuda(taper_call *c) {
+    taper_pool p = {0};
+    TAPER_TRY(max_pool_windows(&p, c->args));
+    max_pool_plane_sizes(&p, c->out[0], c->args[0].t);
+    return taper__pool_cuda(TAPER_POOL_PUT, &p, c->args[0].t, c->out[0], c->args[1].t, c->row->name);
 }
 static taper_status max_pool2d_with_indices_backward_cpu(taper_call *c) {
     const taper_tensor *g = c->args[0].t, *o = c->out[0];
     int64_t plane = o->shape[o->ndim - 1] * o->shape[o->ndim - 2], count = g->shape[g->ndim - 1] * g->shape[g->ndim - 2];
     return max_pool_index_run(c, plane, count, plane ? o->numel / plane : 0, max_pool_put_f32, max_pool_put_f64);
 }
-static const taper_kernel max_pool2d_with_indices_backward_kernels[] = {{"cpu", TAPER_CPU, NULL, max_pool2d_with_indices_backward_cpu}, {0}};
+static const taper_kernel max_pool2d_with_indices_backward_kernels[] = {{"cpu", TAPER_CPU, NULL, max_pool2d_with_indices_backward_cpu},
+                                                                        {"cuda", TAPER_CUDA, NULL, max_pool2d_with_indices_backward_cuda},
+                                                                        {0}};
 static taper_status max_pool2d_with_indices_backward_vjp(taper_vjp *v) {
     v->d[0] = tx_max_pool2d_take(v->scope, v->grad[0], v->args[1].t);
     return v->scope->status;
@@ -198,6 +237,7 @@ const taper_op taper_op_max_pool2d_with_indices_backward = {
     .upcast = true,
     .samples = (const taper_sample[]){{"[2,3,2,2], [2,3,2,2]:i64<20, (2,3,4,5)"},
                                       {"[3,2,2], [3,2,2]:i64<6, (3,2,3)"},
+                                      {"[1,2,2], [1,2,2]:i64=(4,6,12,15), (1,4,4), 2"},
                                       {"[3,2,2], [3,2,1]:i64<6, (3,2,3)", .error = "do not fit planes of shape [3, 2, 3]"},
                                       {0}},
 };
@@ -212,9 +252,15 @@ static taper_status max_pool2d_take_cpu(taper_call *c) {
     int64_t plane = x->shape[x->ndim - 1] * x->shape[x->ndim - 2], count = o->shape[o->ndim - 1] * o->shape[o->ndim - 2];
     return max_pool_index_run(c, plane, count, count ? o->numel / count : 0, max_pool_take_f32, max_pool_take_f64);
 }
-static const taper_kernel max_pool2d_take_kernels[] = {{"cpu", TAPER_CPU, NULL, max_pool2d_take_cpu}, {0}};
+static taper_status max_pool2d_take_cuda(taper_call *c) {
+    taper_pool p = {0};
+    max_pool_plane_sizes(&p, c->args[0].t, c->out[0]);
+    return taper__pool_cuda(TAPER_POOL_TAKE, &p, c->args[0].t, c->out[0], c->args[1].t, c->row->name);
+}
+static const taper_kernel max_pool2d_take_kernels[] = {{"cpu", TAPER_CPU, NULL, max_pool2d_take_cpu}, {"cuda", TAPER_CUDA, NULL, max_pool2d_take_cuda}, {0}};
 static taper_status max_pool2d_take_vjp(taper_vjp *v) {
-    v->d[0] = tx_max_pool2d_with_indices_backward(v->scope, v->grad[0], v->args[1].t, v->args[0].t->shape, v->args[0].t->ndim);
+    v->d[0] = tx_max_pool2d_with_indices_backward(v->scope, v->grad[0], v->args[1].t, v->args[0].t->shape, v->args[0].t->ndim, NULL, 0, NULL, 0, NULL, 0,
+                                                  NULL, 0);
     return v->scope->status;
 }
 const taper_op taper_op_max_pool2d_take = {

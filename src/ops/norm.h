@@ -25,6 +25,19 @@ taper_status taper__layer_norm_cuda(taper_tensor *y, const taper_tensor *x, cons
 taper_status taper__layer_norm_backward_cuda(taper_tensor *dx, taper_tensor *dw, taper_tensor *db, const taper_tensor *g, const taper_tensor *x,
                                              const taper_tensor *mean, const taper_tensor *rstd, const taper_tensor *w, bool sums);
 
+/* Batch and group normalisation on the GPU. g NULL: forward, y from x; else backward, y is dx. x, g and y have one layout:
+ * contiguous, or (batch) channels last. Statistics are written forward and read backward. */
+typedef struct taper_channel_call {
+    const taper_tensor *x, *g, *w, *b;
+    taper_tensor *y, *mean, *rstd, *running_mean, *running_var, *dw, *db;
+    int64_t groups;
+    double eps, momentum;
+    bool training;
+    const char *op;
+} taper_channel_call;
+taper_status taper__batch_norm_cuda(const taper_channel_call *c);
+taper_status taper__group_norm_cuda(const taper_channel_call *c);
+
 /* The gradient of a normalisation's backward pass dx = r (gw - m(gw) - xh m(gw xh)), gw = g w, xh = (x - mean) r, m the mean
  * over `dims` (rms: without m(gw); `fixed` statistics: dx = r gw), dw = sum g xh, db = sum g.
  * h, hw, hb: gradients of dx, dw and db (NULL: zero), hw and hb shaped to broadcast like w. Results not wanted: NULL. */

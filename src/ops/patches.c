@@ -1,5 +1,5 @@
 /* im2col and col2im (F.unfold and F.fold), and the shuffles between channels and pixels. */
-#include "ops/conv.h"
+#include "ops/conv_cuda.h"
 
 static void patches_pair(int64_t out[2], const taper_arg *a) {
     out[0] = a->kind == TAPER_ARG_INT ? a->i : a->count ? a->is[0] : 1;
@@ -92,11 +92,17 @@ static taper_status im2col_cpu(taper_call *c) {
     TAPER_TRY(im2col_read(&g, c));
     return patches_run(&g, c->args[0].t, c->out[0], patches_take);
 }
-static const taper_kernel im2col_kernels[] = {{"cpu", TAPER_CPU, NULL, im2col_cpu}, {0}};
+static taper_status im2col_cuda(taper_call *c) {
+    taper_conv g;
+    TAPER_TRY(im2col_read(&g, c));
+    return taper__patches_cuda(false, &g, c->args[0].t, c->out[0], "im2col");
+}
+static const taper_kernel im2col_kernels[] = {{"cpu", TAPER_CPU, NULL, im2col_cpu}, {"cuda", TAPER_CUDA, NULL, im2col_cuda}, {0}};
 static taper_status im2col_vjp(taper_vjp *v) {
     const taper_tensor *x = v->args[0].t;
-    const taper_arg *a = v->args;
-    v->d[0] = tx_col2im(v->scope, v->grad[0], x->shape + x->ndim - 2, 2, a[1].is, a[1].count, a[2].is, a[2].count, a[3].is, a[3].count, a[4].is, a[4].count);
+    int64_t n[4][2];
+    for (int k = 0; k < 4; k++) patches_pair(n[k], &v->args[1 + k]);
+    v->d[0] = tx_col2im(v->scope, v->grad[0], x->shape + x->ndim - 2, 2, n[0], 2, n[1], 2, n[2], 2, n[3], 2);
     return v->scope->status;
 }
 const taper_op taper_op_im2col = {
@@ -148,10 +154,16 @@ static taper_status col2im_cpu(taper_call *c) {
     TAPER_TRY(col2im_read(&g, c));
     return patches_run(&g, c->out[0], c->args[0].t, patches_add);
 }
-static const taper_kernel col2im_kernels[] = {{"cpu", TAPER_CPU, NULL, col2im_cpu}, {0}};
+static taper_status col2im_cuda(taper_call *c) {
+    taper_conv g;
+    TAPER_TRY(col2im_read(&g, c));
+    return taper__patches_cuda(true, &g, c->out[0], c->args[0].t, "col2im");
+}
+static const taper_kernel col2im_kernels[] = {{"cpu", TAPER_CPU, NULL, col2im_cpu}, {"cuda", TAPER_CUDA, NULL, col2im_cuda}, {0}};
 static taper_status col2im_vjp(taper_vjp *v) {
-    const taper_arg *a = v->args;
-    v->d[0] = tx_im2col(v->scope, v->grad[0], a[2].is, a[2].count, a[3].is, a[3].count, a[4].is, a[4].count, a[5].is, a[5].count);
+    int64_t n[4][2];
+    for (int k = 0; k < 4; k++) patches_pair(n[k], &v->args[2 + k]);
+    v->d[0] = tx_im2col(v->scope, v->grad[0], n[0], 2, n[1], 2, n[2], 2, n[3], 2);
     return v->scope->status;
 }
 const taper_op taper_op_col2im = {

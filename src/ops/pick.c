@@ -86,3 +86,17 @@ const taper_op taper_op_masked_scatter = {
     .samples = (const taper_sample[]){{"[3,4], [3,4]:bool, [12]"}, {"[3,4], [4]:bool, [3,5]"}, {"[0], [0]:bool, [0]"}, {"[2], [2]:i64<2, [2]", .error = "only supports boolean masks"},
                                       {"[3], [1]:bool, [3]:i64", .error = "to have same dtypes"}, {0}},
 };
+
+static taper_status where_places_compose(taper_call *c, taper_scope *s) {
+    taper_tensor *self = c->args[0].t;
+    int n = self->ndim ? self->ndim : 1;
+    TAPER_TRY(search_no_data(c, self));
+    taper_tensor *places = tx_nonzero(s, self->ndim ? self : tx_unsqueeze(s, self, 0));
+    TAPER_TRY(s->status);
+    TAPER_TRY(taper__out_list(c, n));
+    for (int d = 0; d < n; d++) c->list[d] = taper_scope_keep(s, tx_select(s, places, 1, d));
+    return s->status;
+}
+#define WHERE_SAMPLES (const taper_sample[]){{"[3,4]:bool"}, {"[2,3]:i64<2"}, {"[]:bool"}, {"[0]:bool"}, {0}}
+const taper_op taper_op_where_places = {.compose = where_places_compose, .samples = WHERE_SAMPLES};
+const taper_op taper_op_where_true = {.compose = where_places_compose, .samples = WHERE_SAMPLES};

@@ -1,4 +1,4 @@
-/* One kernel per row of pointwise_rows.def and compute type `real`: a flat path of four elements per thread and access,
+/* One kernel per row of pointwise_rows.def and compute type `real`: a flat path of four or eight elements per thread,
  * and a path for any strides. Dtypes of operands are run-time numbers (elements.cuh). */
 #ifndef TAPER_OPS_POINTWISE_CUH
 #define TAPER_OPS_POINTWISE_CUH
@@ -10,6 +10,64 @@ EL_FN void pw_number(const taper_pointwise_args &k, int i, float *x) { *x = (flo
 EL_FN void pw_number(const taper_pointwise_args &k, int i, double *x) { *x = k.number[i]; }
 EL_FN void pw_number(const taper_pointwise_args &k, int i, int64_t *x) { *x = k.integer[i]; }
 
+/* Whole vectors of a flat call; how many elements that were. */
+template <class F, class R> EL_FN int64_t pw_wide(const taper_pointwise_args &k, const R *same, int64_t thread, int64_t threads) {
+    const int64_t whole = k.n / TAPER_PWA_VECTOR * TAPER_PWA_VECTOR;
+    for (int64_t at = thread * TAPER_PWA_VECTOR; at < whole; at += threads * TAPER_PWA_VECTOR) {
+        R x[F::operands][TAPER_PWA_VECTOR], y[TAPER_PWA_VECTOR];
+#pragma unroll
+        for (int i = 0; i < F::operands; i++) {
+            if (k.step[i + 1]) {
+                el_load4<R>(x[i], k.data[i + 1], at, k.dtype[i + 1]);
+            } else {
+#pragma unroll
+                for (int j = 0; j < TAPER_PWA_VECTOR; j++) x[i][j] = same[i];
+            }
+        }
+#pragma unroll
+        for (int j = 0; j < TAPER_PWA_VECTOR; j++) {
+            R v[F::operands];
+#pragma unroll
+            for (int i = 0; i < F::operands; i++) v[i] = x[i][j];
+            y[j] = (R)F::run(v, k.params);
+        }
+        el_store4<R>(k.data[0], at, k.dtype[0], y);
+    }
+    return whole;
+}
+/* Float kernels take eight elements, of one row where there are two dims. They are computed in two halves by the same code. */
+template <class F> EL_FN int64_t pw_wide(const taper_pointwise_args &k, const float *same, int64_t thread, int64_t threads) {
+    const int64_t whole = k.n / TAPER_PWA_EIGHT * TAPER_PWA_EIGHT;
+    for (int64_t at = thread * TAPER_PWA_EIGHT; at < whole; at += threads * TAPER_PWA_EIGHT) {
+        float x[F::operands][TAPER_PWA_EIGHT], y[TAPER_PWA_EIGHT];
+        const int64_t row = k.flat == 3 ? el_divide(at, k.shape[1], k.inverse[1]) : 0, column = at - row * k.shape[1];
+#pragma unroll
+        for (int i = 0; i < F::operands; i++) {
+            if (k.step[i + 1]) {
+                el_load8(x[i], k.data[i + 1], k.flat == 3 ? row * k.strides[i + 1][0] + column : at, k.dtype[i + 1]);
+            } else {
+                const bool load = k.flat == 3 && k.data[i + 1];
+                const float one = load ? el_load<float>(k.data[i + 1], row * k.strides[i + 1][0], k.dtype[i + 1]) : same[i];
+#pragma unroll
+                for (int j = 0; j < TAPER_PWA_EIGHT; j++) x[i][j] = one;
+            }
+        }
+#pragma unroll 1
+        for (int half = 0; half < 2; half++) {
+#pragma unroll
+            for (int j = 0; j < 4; j++) {
+                float v[F::operands];
+#pragma unroll
+                for (int i = 0; i < F::operands; i++) v[i] = x[i][j], x[i][j] = x[i][j + 4];
+                y[j] = y[j + 4];
+                y[j + 4] = (float)F::run(v, k.params);
+            }
+        }
+        el_store8(k.data[0], at, k.dtype[0], y);
+    }
+    return whole;
+}
+
 /* F::run(x, params) computes one element of F::operands operands. */
 template <class R, class F> EL_FN void pw_run(const taper_pointwise_args &k) {
     const int64_t thread = blockIdx.x * (int64_t)blockDim.x + threadIdx.x, threads = gridDim.x * (int64_t)blockDim.x;
@@ -19,30 +77,9 @@ template <class R, class F> EL_FN void pw_run(const taper_pointwise_args &k) {
         pw_number(k, i + 1, &same[i]);
         if (k.data[i + 1] && k.flat && !k.step[i + 1]) same[i] = el_load<R>(k.data[i + 1], 0, k.dtype[i + 1]);
     }
-    if (k.flat == 2) {
-        const int64_t whole = k.n / TAPER_PWA_VECTOR * TAPER_PWA_VECTOR;
-        for (int64_t at = thread * TAPER_PWA_VECTOR; at < whole; at += threads * TAPER_PWA_VECTOR) {
-            R x[F::operands][TAPER_PWA_VECTOR], y[TAPER_PWA_VECTOR];
-#pragma unroll
-            for (int i = 0; i < F::operands; i++) {
-                if (k.step[i + 1]) {
-                    el_load4<R>(x[i], k.data[i + 1], at, k.dtype[i + 1]);
-                } else {
-#pragma unroll
-                    for (int j = 0; j < TAPER_PWA_VECTOR; j++) x[i][j] = same[i];
-                }
-            }
-#pragma unroll
-            for (int j = 0; j < TAPER_PWA_VECTOR; j++) {
-                R v[F::operands];
-#pragma unroll
-                for (int i = 0; i < F::operands; i++) v[i] = x[i][j];
-                y[j] = (R)F::run(v, k.params);
-            }
-            el_store4<R>(k.data[0], at, k.dtype[0], y);
-        }
-    }
-    for (int64_t at = (k.flat == 2 ? k.n / TAPER_PWA_VECTOR * TAPER_PWA_VECTOR : 0) + thread; at < k.n; at += threads) {
+    int64_t done = 0;
+    if (k.flat >= 2) done = pw_wide<F>(k, same, thread, threads);
+    for (int64_t at = done + thread; at < k.n; at += threads) {
         int64_t where[F::operands + 1];
         if (k.flat) {
 #pragma unroll
@@ -50,24 +87,12 @@ template <class R, class F> EL_FN void pw_run(const taper_pointwise_args &k) {
         } else {
 #pragma unroll
             for (int i = 0; i <= F::operands; i++) where[i] = 0;
-            if (k.n <= 0x7fffffff) { /* 32-bit divisions are several times cheaper */
-                unsigned rest = (unsigned)at;
-                for (int d = k.ndim - 1; d > 0; d--) {
-                    unsigned size = (unsigned)k.shape[d], up = rest / size, index = rest - up * size;
-                    rest = up;
+            int64_t rest = at;
+            for (int d = k.ndim - 1; d >= 0; d--) {
+                const int64_t up = d ? el_divide(rest, k.shape[d], k.inverse[d]) : 0, index = rest - up * k.shape[d];
+                rest = up;
 #pragma unroll
-                    for (int i = 0; i <= F::operands; i++) where[i] += index * k.strides[i][d];
-                }
-#pragma unroll
-                for (int i = 0; i <= F::operands; i++) where[i] += rest * k.strides[i][0];
-            } else {
-                int64_t rest = at;
-                for (int d = k.ndim - 1; d >= 0; d--) {
-                    int64_t up = rest / k.shape[d], index = rest - up * k.shape[d];
-                    rest = up;
-#pragma unroll
-                    for (int i = 0; i <= F::operands; i++) where[i] += index * k.strides[i][d];
-                }
+                for (int i = 0; i <= F::operands; i++) where[i] += index * k.strides[i][d];
             }
         }
         R v[F::operands];
@@ -92,7 +117,8 @@ template <class R, class F> EL_FN void pw_run(const taper_pointwise_args &k) {
             PW_LET_##count return (real)(expression);                                                                  \
         }                                                                                                              \
     };                                                                                                                 \
-    extern "C" __global__ void __launch_bounds__(256) PW_NAME(name)(const __grid_constant__ taper_pointwise_args k) {  \
+    extern "C" __global__ void __launch_bounds__(256, PW_BLOCKS) PW_NAME(name)(                                   \
+        const __grid_constant__ taper_pointwise_args k) {                                                              \
         pw_run<real, row_##name>(k);                                                                                   \
     }
 #define EL_FN_MEMBER __device__ __forceinline__

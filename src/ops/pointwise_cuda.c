@@ -54,6 +54,20 @@ void taper__pointwise_args_fill(taper_pointwise_args *k, const taper_iter *it) {
     }
     for (int i = 0; i < it->count; i++) memcpy(k->strides[i], it->strides[i], sizeof(int64_t) * (size_t)it->ndim);
     memcpy(k->shape, it->shape, sizeof(int64_t) * (size_t)it->ndim);
+    for (int d = 0; d < it->ndim; d++) k->inverse[d] = 1 / (double)it->shape[d];
+}
+
+bool taper__pointwise_rows(taper_pointwise_args *k, int operands) {
+    int64_t n = k->ndim == 2 ? k->shape[1] : 0;
+    if (n < TAPER_PWA_EIGHT || n % TAPER_PWA_EIGHT || k->strides[0][0] != n || k->strides[0][1] != 1) return false;
+    for (int i = 0; i <= operands; i++) {
+        int64_t row = k->strides[i][0], one = k->strides[i][1];
+        if (!k->data[i]) continue;
+        if (one != 0 && (one != 1 || row % TAPER_PWA_EIGHT || (uintptr_t)k->data[i] % 16)) return false;
+    }
+    for (int i = 0; i <= operands; i++) k->step[i] = k->data[i] && k->strides[i][1] != 0;
+    k->flat = 3;
+    return true;
 }
 
 /* A number operand: an argument, or a tensor of one element that lives on the CPU. */
@@ -95,7 +109,9 @@ taper_status taper__pointwise_cuda(taper_call *c, int operands, taper_pointwise_
     }
     taper__iter_init(&it, c->out[0], in, operands);
     taper__pointwise_args_fill(&k, &it);
+    if (compute == TAPER_COMPUTE_F32 && !k.flat) taper__pointwise_rows(&k, operands);
     taper_cuda_geometry g = taper__pointwise_geometry(&k, taper__cuda_multiprocessors(c->device.index));
+    if (compute == TAPER_COMPUTE_F32 && k.flat >= 2) g.grid[0] = taper__pointwise_blocks(k.n, TAPER_PWA_EIGHT, taper__cuda_multiprocessors(c->device.index));
     void *args[1] = {&k};
     return taper__cuda_launch(kernel, c->device.index, &g, args, c->row->name);
 }

@@ -13,5 +13,7 @@ unsigned taper__pointwise_blocks(int64_t n, int each, int multiprocessors);
 taper_cuda_geometry taper__pointwise_geometry(const taper_pointwise_args *k, int multiprocessors);
 /* From the iterator; operands that are numbers have no data there. */
 void taper__pointwise_args_fill(taper_pointwise_args *k, const taper_iter *it);
+/* flat = 3 where a call of two dims allows it (a bias added to rows, a mean taken from them). */
+bool taper__pointwise_rows(taper_pointwise_args *k, int operands);
 
 #endif

@@ -25,6 +25,12 @@ taper_status taper__pool_max(const taper_pool *p, taper_dtype dtype, const void 
 taper_status taper__pool_average(const taper_pool *p, taper_dtype dtype, const void *x, void *y);
 taper_status taper__pool_average_backward(const taper_pool *p, taper_dtype dtype, const void *dy, void *dx);
 
+/* On the GPU, any floating dtype. PUT: planes `in` from values at indices in planes `out`; kernel 0: the indices may be anywhere.
+ * TAKE: the other way. */
+typedef enum taper_pool_step { TAPER_POOL_MAX, TAPER_POOL_AVERAGE, TAPER_POOL_SPREAD, TAPER_POOL_PUT, TAPER_POOL_TAKE } taper_pool_step;
+taper_status taper__pool_cuda(taper_pool_step step, const taper_pool *p, const taper_tensor *from, taper_tensor *to, const taper_tensor *indices,
+                              const char *op);
+
 /* The shape of the result: that of the input with the last two dims replaced. */
 void taper__pool_shape(const taper_pool *p, int ndim, const int64_t *in, int64_t *out);
 

@@ -19,7 +19,7 @@ taper_status taper__product_cuda(taper_tensor *c, int64_t batch, int64_t m, int6
                                  double beta, const taper_tensor *bias);
 /* The same with what is fused to it. */
 typedef struct taper_product {
-    taper_tensor *c; /* contiguous */
+    taper_tensor *c; /* contiguous; of the dtype of a and b, or float32 where they are of half precision */
     int64_t batch, m, n, k;
     taper_matrix a, b;
     double alpha, beta;

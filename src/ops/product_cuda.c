@@ -63,8 +63,8 @@ static taper_status product_tiles(taper_cuda_kernel *kernel, taper_gemm_args *g,
 }
 
 /* Any strides, any dtype. */
-static taper_status product_plain(taper_gemm_args *g, int index) {
-    int which = g->dtype == TAPER_F64 ? 0 : g->dtype == TAPER_F16 ? 2 : g->dtype == TAPER_BF16 ? 3 : 1;
+static taper_status product_plain(taper_gemm_args *g, int dtype, int index) {
+    int which = dtype == TAPER_F64 ? 0 : dtype == TAPER_F16 ? 2 : dtype == TAPER_BF16 ? 3 : 1;
     int64_t tiles_m = (g->m + TAPER_GEMM_TILE - 1) / TAPER_GEMM_TILE, tiles_n = (g->n + TAPER_GEMM_TILE - 1) / TAPER_GEMM_TILE;
     if (tiles_m > 65535)
         return TAPER_FAIL(TAPER_NOT_IMPLEMENTED, "product: %lld rows are more than the GPU kernel takes (%d); cut the rows, or install cuBLASLt",
@@ -80,18 +80,18 @@ static taper_status product_own(const taper_product *p) {
                          .aux = p->aux ? taper__data(p->aux) : NULL, .m = p->m, .n = p->n, .k = p->k, .batch = p->batch,
                          .a_row = p->a.row, .a_col = p->a.col, .a_batch = p->a.batch, .b_row = p->b.row, .b_col = p->b.col, .b_batch = p->b.batch,
                          .alpha = p->alpha, .beta = p->beta, .dtype = p->c->dtype, .epilogue = p->epilogue, .parts = 1, .part_k = p->k};
-    int index = p->c->device.index;
+    int index = p->c->device.index, dtype = p->a.t->dtype;
     taper_status st = TAPER_NOT_IMPLEMENTED;
-    if (g.dtype == TAPER_F32) {
+    if (dtype == TAPER_F32) {
         int which = (g.a_col == 1 ? 0 : 2) + (g.b_row == 1 ? 0 : 1);
         st = product_tiles(&product_f32_kernels[which], &g, TAPER_GEMM_F32_TILE, TAPER_GEMM_F32_K, TAPER_GEMM_F32_THREADS, 2, 0, index);
-    } else if ((g.dtype == TAPER_F16 || g.dtype == TAPER_BF16) && taper__gemm_copies16(g.a, g.a_row, g.a_col, g.m, g.k, g.a_batch, g.batch) &&
+    } else if ((dtype == TAPER_F16 || dtype == TAPER_BF16) && taper__gemm_copies16(g.a, g.a_row, g.a_col, g.m, g.k, g.a_batch, g.batch) &&
                taper__gemm_copies16(g.b, g.b_row, g.b_col, g.k, g.n, g.b_batch, g.batch)) {
         int which = (g.a_col == 1 ? 0 : 2) + (g.b_col == 1 ? 1 : 0);
-        st = product_tiles(&product_fast_kernels[g.dtype == TAPER_BF16][which], &g, TAPER_GEMM_FAST_TILE, TAPER_GEMM_FAST_K, TAPER_GEMM_FAST_THREADS, 2,
+        st = product_tiles(&product_fast_kernels[dtype == TAPER_BF16][which], &g, TAPER_GEMM_FAST_TILE, TAPER_GEMM_FAST_K, TAPER_GEMM_FAST_THREADS, 2,
                            taper__gemm_fast_shared_bytes(), index);
     }
-    return st == TAPER_NOT_IMPLEMENTED ? product_plain(&g, index) : st;
+    return st == TAPER_NOT_IMPLEMENTED ? product_plain(&g, dtype, index) : st;
 }
 
 /* cuBLASLt's name of what is fused; 0 when it has none. Its gelu is the tanh form. */
@@ -106,7 +106,7 @@ static int product_epilogue(const taper_product *p) {
 
 /* NOT_IMPLEMENTED when cuBLASLt is not there or declines. */
 static taper_status product_vendor(const taper_product *p) {
-    taper_gemm g = {.m = p->m, .n = p->n, .k = p->k, .batch = p->batch, .dtype_a = p->c->dtype, .dtype_b = p->c->dtype, .dtype_out = p->c->dtype,
+    taper_gemm g = {.m = p->m, .n = p->n, .k = p->k, .batch = p->batch, .dtype_a = p->a.t->dtype, .dtype_b = p->b.t->dtype, .dtype_out = p->c->dtype,
                     .epilogue = (taper_epilogue)product_epilogue(p), .a = taper__data(p->a.t), .b = taper__data(p->b.t), .out = taper__data(p->c),
                     .stride_a = p->a.batch, .stride_b = p->b.batch, .stride_c = p->m * p->n, .stride_out = p->m * p->n, .alpha = p->alpha,
                     .beta = p->beta, .aux = p->aux ? taper__data(p->aux) : NULL, .stride_aux = p->m * p->n};

@@ -123,6 +123,29 @@ template <class F> EL_FN void red_lanes(typename F::S &s, typename F::S *part, i
     __syncthreads();
 }
 
+template <class S> EL_FN S red_shuffle(const S &s, int distance) {
+    union words {
+        S s;
+        unsigned u[sizeof(S) / 4];
+        __device__ words() {}
+    } from, to;
+    from.s = s;
+#pragma unroll
+    for (int i = 0; i < (int)(sizeof(S) / 4); i++) to.u[i] = __shfl_xor_sync(0xffffffffu, from.u[i], distance);
+    return to.s;
+}
+/* Likewise where the lanes of an output are neighbours. */
+template <class F> EL_FN void red_neighbours(typename F::S &s, typename F::S *part, int lanes) {
+    for (int d = (lanes < 32 ? lanes : 32) / 2; d > 0; d /= 2) F::join(s, red_shuffle(s, d));
+    if (lanes <= 32) return;
+    const int warps = lanes / 32, warp = threadIdx.x / 32;
+    __syncthreads();
+    if (threadIdx.x % 32 == 0) part[warp] = s;
+    __syncthreads();
+    s = part[warp / warps * warps + threadIdx.x % warps];
+    for (int d = warps / 2; d > 0; d /= 2) F::join(s, red_shuffle(s, d));
+}
+
 template <class F> EL_FN void red_give(const taper_reduce_args &k, int64_t o, typename F::S s) {
     if (k.parts > 1) ((typename F::S *)k.partial)[blockIdx.y * k.outputs + o] = s;
     else F::store(k, o, s);
@@ -153,7 +176,7 @@ template <class F, class T> EL_FN void red_block_along(const taper_reduce_args &
         const int64_t end = begin + k.chunk < k.inner ? begin + k.chunk : k.inner;
         typename F::S s = F::none(k);
         if (o < k.outputs) red_along<F, T>(k, s, red_kept(k, o), begin, end, lane, lanes);
-        red_lanes<F>(s, part, w, lane, k.width, lanes);
+        red_neighbours<F>(s, part, lanes);
         if (lane == 0 && o < k.outputs) red_give<F>(k, o, s);
     }
 }

@@ -75,6 +75,17 @@ template <class T> EL_FN uint4 row_load(const void *p, const row_place<T> &r, in
     }
     return raw;
 }
+/* The same of rows that begin and end at 16-byte boundaries: element v * n of the row at `base`. */
+template <class T> EL_FN uint4 row_load_whole(const void *p, int64_t base, int64_t n, int v, float fill) {
+    if ((int64_t)v * T::n < n) return *row_address<T>(p, base + (int64_t)v * T::n);
+    float x[T::n];
+#pragma unroll
+    for (int j = 0; j < T::n; j++) x[j] = fill;
+    return T::put(x);
+}
+template <class T> EL_FN void row_store_whole(void *p, int64_t base, int64_t n, int v, const float *x) {
+    if ((int64_t)v * T::n < n) *(uint4 *)row_address<T>(p, base + (int64_t)v * T::n) = T::put(x);
+}
 template <class T> EL_FN void row_store(void *p, const row_place<T> &r, int64_t v, const float *x) {
     if (r.whole(v)) {
         *(uint4 *)row_address<T>(p, r.where(v)) = T::put(x);
@@ -84,6 +95,9 @@ template <class T> EL_FN void row_store(void *p, const row_place<T> &r, int64_t 
             if (r.first(v) + j >= 0 && r.first(v) + j < r.n) el_store<float>(p, r.where(v) + j, T::dtype, x[j]);
     }
 }
+
+/* From here on the compiler knows nothing about v: it converts the 16 bytes again instead of keeping twice as many registers. */
+EL_FN void row_forget(uint4 &v) { asm volatile("" : "+r"(v.x), "+r"(v.y), "+r"(v.z), "+r"(v.w)); }
 
 struct row_sum {
     ROW_IN float join(float a, float b) { return a + b; }

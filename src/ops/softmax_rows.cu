@@ -1,5 +1,5 @@
-/* softmax and log_softmax of dense rows in float, forward and backward: one read, one write while a row fits the registers of
- * a block, two reads beyond. `log` is the same for all threads. */
+/* softmax and log_softmax of dense rows in float, forward and backward: one read, one write while a row is whole
+ * times 16 bytes and fits the registers of a block; two reads, the second from a cache, otherwise. `log` is the same for all threads. */
 #include "ops/row_hold.cuh"
 
 #define SM_LOW (-__int_as_float(0x7f800000))
@@ -19,11 +19,11 @@ template <class T> EL_FN void sm_slope(float *g, const float *y, int log, float 
 
 template <class T, int THREADS, int COUNT> EL_FN void sm_forward(void *out, const void *x, int64_t rows, int64_t n, int log) {
     SM_ROWS(r) {
-        const row_place<T> place(x, r * n, n);
+        const int64_t at = r * n;
         uint4 held[COUNT];
         float high = SM_LOW, sum = 0;
 #pragma unroll
-        for (int i = 0; i < COUNT; i++) held[i] = row_load<T>(x, place, t + i * THREADS, SM_LOW);
+        for (int i = 0; i < COUNT; i++) held[i] = row_load_whole<T>(x, at, n, t + i * THREADS, SM_LOW);
 #pragma unroll
         for (int i = 0; i < COUNT; i++) {
             float v[T::n];
@@ -35,6 +35,7 @@ template <class T, int THREADS, int COUNT> EL_FN void sm_forward(void *out, cons
 #pragma unroll
         for (int i = 0; i < COUNT; i++) {
             float v[T::n];
+            row_forget(held[i]);
             T::get(v, held[i]);
 #pragma unroll
             for (int j = 0; j < T::n; j++) sum += T::exp(v[j] - high);
@@ -44,22 +45,23 @@ template <class T, int THREADS, int COUNT> EL_FN void sm_forward(void *out, cons
 #pragma unroll
         for (int i = 0; i < COUNT; i++) {
             float v[T::n];
+            row_forget(held[i]);
             T::get(v, held[i]);
             sm_result<T>(v, log, high, shift, scale);
-            row_store<T>(out, place, t + i * THREADS, v);
+            row_store_whole<T>(out, at, n, t + i * THREADS, v);
         }
     }
 }
 
 template <class T, int THREADS, int COUNT> EL_FN void sm_backward(void *out, const void *g, const void *y, int64_t rows, int64_t n, int log) {
     SM_ROWS(r) {
-        const row_place<T> place(y, r * n, n);
+        const int64_t at = r * n;
         uint4 slope[COUNT], held[COUNT];
         float sum = 0;
 #pragma unroll
         for (int i = 0; i < COUNT; i++) {
-            slope[i] = row_load<T>(g, place, t + i * THREADS, 0);
-            held[i] = row_load<T>(y, place, t + i * THREADS, 0);
+            slope[i] = row_load_whole<T>(g, at, n, t + i * THREADS, 0);
+            held[i] = row_load_whole<T>(y, at, n, t + i * THREADS, 0);
         }
 #pragma unroll
         for (int i = 0; i < COUNT; i++) {
@@ -73,10 +75,12 @@ template <class T, int THREADS, int COUNT> EL_FN void sm_backward(void *out, con
 #pragma unroll
         for (int i = 0; i < COUNT; i++) {
             float a[T::n], b[T::n];
+            row_forget(slope[i]);
+            row_forget(held[i]);
             T::get(a, slope[i]);
             T::get(b, held[i]);
             sm_slope<T>(a, b, log, sum);
-            row_store<T>(out, place, t + i * THREADS, a);
+            row_store_whole<T>(out, at, n, t + i * THREADS, a);
         }
     }
 }
@@ -146,10 +150,11 @@ template <class T, int THREADS> EL_FN void sm_backward_long(void *out, const voi
     SM_HELD(dtype, 32, 8, 256)                                                                                         \
     SM_HELD(dtype, 256, 4, 256)                                                                                        \
     SM_HELD(dtype, 256, 8, 256)                                                                                        \
-    SM_HELD(dtype, 1024, 4, 1024)                                                                                      \
-    SM_ENTRY(dtype##_1024_8, 1024, (sm_forward<row_##dtype, 1024, 8>(out, x, rows, n, log)))                           \
+    SM_HELD(dtype, 512, 8, 512)                                                                                        \
     SM_ENTRY(dtype##_long, 1024, (sm_forward_long<row_##dtype, 1024>(out, x, rows, n, log)))                           \
     SM_ENTRY(backward_##dtype##_long, 1024, (sm_backward_long<row_##dtype, 1024>(out, x, y, rows, n, log)))
 SM_DTYPE(f32)
+/* Of the half dtypes so many elements do not fit the registers. */
+SM_ENTRY(f32_512_16, 512, (sm_forward<row_f32, 512, 16>(out, x, rows, n, log)))
 SM_DTYPE(bf16)
 SM_DTYPE(f16)

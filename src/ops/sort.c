@@ -1,7 +1,7 @@
 /* sort, argsort, topk along one dim. */
 #include <stdlib.h>
 
-#include "ops/op.h"
+#include "ops/sort_cuda.h"
 
 typedef struct sort_key {
     double value; /* exact for every dtype but large int64, which compare by .whole */
@@ -93,7 +93,13 @@ static taper_status sort_cpu(taper_call *c) {
     TAPER_TRY(taper__wrap_dim(&dim, c->args[1].i, self->ndim, "sort"));
     return sort_run(c, c->out[0], c->out[1], dim, self->ndim ? self->shape[dim] : 1, c->args[2].i);
 }
-static const taper_kernel sort_kernels[] = {{"cpu", TAPER_CPU, NULL, sort_cpu}, {0}};
+static taper_status sort_gpu(taper_call *c) {
+    const taper_tensor *self = c->args[0].t;
+    int dim;
+    TAPER_TRY(taper__wrap_dim(&dim, c->args[1].i, self->ndim, "sort"));
+    return taper__sort_cuda(self, c->out[0], c->out[1], dim, self->ndim ? self->shape[dim] : 1, c->args[2].i, "sort");
+}
+static const taper_kernel sort_kernels[] = {{"cpu", TAPER_CPU, NULL, sort_cpu}, {"cuda", TAPER_CUDA, NULL, sort_gpu}, {0}};
 static taper_status sort_back(taper_vjp *v, int64_t dim) {
     taper_scope *s = v->scope;
     if (!v->grad[0]) return TAPER_OK;
@@ -106,7 +112,7 @@ const taper_op taper_op_sort = {
     .kernels = sort_kernels,
     .vjp = sort_vjp,
     .saves = TAPER_SAVE_OUT(1),
-    .samples = (const taper_sample[]){{"[3,5]"}, {"[3,5], 0, true"}, {"[4]:i64<3"}, {"[]"}, {"[0,3]"}, {"[3], 2", .error = "Dimension out of range"}, {0}},
+    .samples = (const taper_sample[]){{"[3,5]"}, {"[3,5], 0, true"}, {"[4]:i64<3"}, {"[]"}, {"[0,3]"}, {"[2,2100]:i64<9:nograd, 1, true"}, {"[5000]:nograd", .no_grad_check = true}, {"[3000,2]:i16, 0"}, {"[1500]:i32, -1, true"}, {"[40,33]:nograd, 0"}, {"[3], 2", .error = "Dimension out of range"}, {0}},
 };
 
 static taper_status argsort_infer(taper_call *c) {
@@ -121,8 +127,14 @@ static taper_status argsort_cpu(taper_call *c) {
     TAPER_TRY(taper__wrap_dim(&dim, c->args[1].i, self->ndim, "argsort"));
     return sort_run(c, NULL, c->out[0], dim, self->ndim ? self->shape[dim] : 1, c->args[2].i);
 }
-static const taper_kernel argsort_kernels[] = {{"cpu", TAPER_CPU, NULL, argsort_cpu}, {0}};
-const taper_op taper_op_argsort = {.infer = argsort_infer, .kernels = argsort_kernels, .samples = (const taper_sample[]){{"[3,5]"}, {"[3,5], 0, true"}, {0}}};
+static taper_status argsort_gpu(taper_call *c) {
+    const taper_tensor *self = c->args[0].t;
+    int dim;
+    TAPER_TRY(taper__wrap_dim(&dim, c->args[1].i, self->ndim, "argsort"));
+    return taper__sort_cuda(self, NULL, c->out[0], dim, self->ndim ? self->shape[dim] : 1, c->args[2].i, "argsort");
+}
+static const taper_kernel argsort_kernels[] = {{"cpu", TAPER_CPU, NULL, argsort_cpu}, {"cuda", TAPER_CUDA, NULL, argsort_gpu}, {0}};
+const taper_op taper_op_argsort = {.infer = argsort_infer, .kernels = argsort_kernels, .samples = (const taper_sample[]){{"[3,5]"}, {"[3,5], 0, true"}, {"[2,2500]:u8"}, {"[70]:bool, 0, true"}, {0}}};
 
 static taper_status topk_infer(taper_call *c) {
     const taper_tensor *self = c->args[0].t;
@@ -138,12 +150,17 @@ static taper_status topk_infer(taper_call *c) {
     return taper__out(c, 1, TAPER_I64, self->ndim, shape);
 }
 static taper_status topk_cpu(taper_call *c) { return sort_run(c, c->out[0], c->out[1], c->args[2].i, c->args[1].i, c->args[3].i); }
-static const taper_kernel topk_kernels[] = {{"cpu", TAPER_CPU, NULL, topk_cpu}, {0}};
+static taper_status topk_gpu(taper_call *c) {
+    int dim;
+    TAPER_TRY(taper__wrap_dim(&dim, c->args[2].i, c->args[0].t->ndim, "topk"));
+    return taper__sort_cuda(c->args[0].t, c->out[0], c->out[1], dim, c->args[1].i, c->args[3].i, "topk");
+}
+static const taper_kernel topk_kernels[] = {{"cpu", TAPER_CPU, NULL, topk_cpu}, {"cuda", TAPER_CUDA, NULL, topk_gpu}, {0}};
 static taper_status topk_vjp(taper_vjp *v) { return sort_back(v, v->args[2].i); }
 const taper_op taper_op_topk = {
     .infer = topk_infer,
     .kernels = topk_kernels,
     .vjp = topk_vjp,
     .saves = TAPER_SAVE_OUT(1),
-    .samples = (const taper_sample[]){{"[3,5], 2"}, {"[5,3], 3, 0, false"}, {"[4], 0"}, {"[3], 4", .error = "selected index k out of range"}, {0}},
+    .samples = (const taper_sample[]){{"[3,5], 2"}, {"[5,3], 3, 0, false"}, {"[4], 0"}, {"[2,5000]:nograd, 7"}, {"[2,3000]:i64<20, 2500, 1, false"}, {"[3], 4", .error = "selected index k out of range"}, {0}},
 };

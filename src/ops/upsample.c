@@ -2,7 +2,9 @@
  * at zero. Both are linear, so that the gradient of each gradient is the resampling itself. */
 #include <math.h>
 
+#include "device/cuda/cuda.h"
 #include "ops/pool.h"
+#include "ops/upsample_args.h"
 
 /* Result i of a dim takes (1 - weight) of lo and weight of hi. */
 typedef struct upsample_axis {
@@ -144,12 +146,36 @@ static taper_status upsample_cpu(taper_call *c, bool nearest, bool back) {
     return TAPER_OK;
 }
 
+#define UPSAMPLE_KERNEL(name) {TAPER_CUDA_KERNEL("upsample", "upsample_" name "_f32"), TAPER_CUDA_KERNEL("upsample", "upsample_" name "_f64")}
+static taper_cuda_kernel upsample_kernels[2][2] = {UPSAMPLE_KERNEL("forward"), UPSAMPLE_KERNEL("backward")};
+
+static taper_status upsample_cuda(taper_call *c, bool nearest, bool back) {
+    upsample_args u;
+    taper_tensor *to = c->out[0];
+    TAPER_TRY(upsample_read(&u, c, nearest, back));
+    if (!to->numel) return TAPER_OK;
+    bool wide = to->dtype == TAPER_F64;
+    taper_upsample_args a = {.from = taper__data(c->args[0].t), .to = taper__data(to), .planes = u.planes, .nearest = nearest, .align = u.align,
+                             .wide = wide, .dtype = to->dtype};
+    for (int d = 0; d < 2; d++) {
+        if (u.in[d] > INT32_MAX || u.out[d] > INT32_MAX)
+            return TAPER_FAIL(TAPER_NOT_IMPLEMENTED, "%s: planes of %s are more than the GPU kernel takes", c->row->name, taper__shape_text(2, u.out).s);
+        a.in[d] = (int)u.in[d], a.out[d] = (int)u.out[d];
+        a.factor[d] = u.factor[d];
+    }
+    int64_t blocks = (to->numel + 255) / 256;
+    taper_cuda_geometry g = {.grid = {(unsigned)(blocks < 1 << 30 ? blocks : 1 << 30), 1, 1}, .block = {256, 1, 1}};
+    void *args[] = {&a};
+    return taper__cuda_launch(&upsample_kernels[back][wide], to->device.index, &g, args, c->row->name);
+}
+
 static const double *upsample_factor(const taper_arg *a) { return a->kind == TAPER_ARG_NONE ? NULL : &a->f; }
 
 #define UPSAMPLE_ROW(name, nearest, back)                                                                              \
     static taper_status name##_infer(taper_call *c) { return upsample_infer(c, nearest, back); }                       \
     static taper_status name##_cpu(taper_call *c) { return upsample_cpu(c, nearest, back); }                           \
-    static const taper_kernel name##_kernels[] = {{"cpu", TAPER_CPU, NULL, name##_cpu}, {0}};
+    static taper_status name##_cuda(taper_call *c) { return upsample_cuda(c, nearest, back); }                         \
+    static const taper_kernel name##_kernels[] = {{"cpu", TAPER_CPU, NULL, name##_cpu}, {"cuda", TAPER_CUDA, NULL, name##_cuda}, {0}};
 UPSAMPLE_ROW(upsample_nearest2d, true, false)
 UPSAMPLE_ROW(upsample_nearest2d_backward, true, true)
 UPSAMPLE_ROW(upsample_bilinear2d, false, false)

@@ -8,6 +8,8 @@ try:
 except ImportError:
     print("ok %s # skip no PyTorch to compare with" % os.path.basename(sys.argv[0]))
     sys.exit(0)
+if torch.backends.mkl.is_available():  # its Bernoulli and exponential numbers are MKL's then
+    os.environ.setdefault("TAPER_CPU_RANDOM", "mkl")
 if os.environ.get("TAPER_TEST_PRELOAD"):
     __import__(os.environ["TAPER_TEST_PRELOAD"])
 import taper

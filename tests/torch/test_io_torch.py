@@ -22,9 +22,9 @@ ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 lib = C.CDLL(os.environ.get("TAPER_LIB", os.path.join(ROOT, "build", "libtaper.so")))
 P, I, Z = C.c_void_p, C.c_int64, C.c_size_t
 for name, result, args in [
-        ("taper_error_message", C.c_char_p, []), ("taper_tree_root", P, [P]), ("taper_tree_release", None, [P]), ("taper_node_get_kind", C.c_int, [P]),
-        ("taper_node_integer", I, [P]), ("taper_node_number", C.c_double, [P]), ("taper_node_text", P, [P, C.POINTER(Z)]), ("taper_node_tensor", P, [P]),
-        ("taper_node_count", I, [P]), ("taper_node_item", P, [P, I]), ("taper_node_key", P, [P, I]), ("taper_node_state", P, [P]),
+        ("taper_error_message", C.c_char_p, []), ("taper_tree_root", P, [P]), ("taper_tree_release", None, [P]), ("taper_item_get_kind", C.c_int, [P]),
+        ("taper_item_integer", I, [P]), ("taper_item_number", C.c_double, [P]), ("taper_item_text", P, [P, C.POINTER(Z)]), ("taper_item_tensor", P, [P]),
+        ("taper_item_count", I, [P]), ("taper_item_at", P, [P, I]), ("taper_item_key", P, [P, I]), ("taper_item_state", P, [P]),
         ("taper_tensor_ndim", C.c_int, [P]), ("taper_tensor_shape", C.POINTER(I), [P]), ("taper_tensor_strides", C.POINTER(I), [P]), ("taper_tensor_numel", I, [P]),
         ("taper_tensor_dtype", C.c_int, [P]), ("taper_dtype_name", C.c_char_p, [C.c_int]), ("taper_dtype_from_name", C.c_int, [C.c_char_p]),
         ("taper_tensor_read", C.c_int, [P, P, Z]), ("taper_tensor_data", P, [P]), ("taper_tensor_offset", I, [P]), ("taper_tensor_release", None, [P]),
@@ -32,7 +32,7 @@ for name, result, args in [
         ("taper_load", C.c_int, [C.POINTER(P), C.c_char_p, P]), ("taper_load_memory", C.c_int, [C.POINTER(P), C.c_char_p, Z, P]),
         ("taper_save_pt", C.c_int, [C.c_char_p, P]), ("taper_tree_new", C.c_int, [C.POINTER(P)]), ("taper_tree_set_root", None, [P, P]), ("taper_tree_node", P, [P, C.c_int]),
         ("taper_tree_integer", P, [P, C.c_int, I]), ("taper_tree_float", P, [P, C.c_double]), ("taper_tree_text", P, [P, C.c_int, C.c_char_p, Z]),
-        ("taper_tree_tensor", P, [P, C.c_int, P]), ("taper_node_append", C.c_int, [P, P, P]), ("taper_node_put", C.c_int, [P, P, P, P]), ("taper_node_set_state", None, [P, P]),
+        ("taper_tree_tensor", P, [P, C.c_int, P]), ("taper_item_append", C.c_int, [P, P, P]), ("taper_item_put", C.c_int, [P, P, P, P]), ("taper_item_set_state", None, [P, P]),
         ("taper_save_safetensors", C.c_int, [C.c_char_p, C.POINTER(C.c_char_p), C.POINTER(P), I, C.POINTER(C.c_char_p), C.POINTER(C.c_char_p), I])]:
     f = getattr(lib, name)
     f.restype, f.argtypes = result, args
@@ -63,34 +63,34 @@ def to_torch(t):
 
 def text(node):
     n = Z()
-    p = lib.taper_node_text(node, C.byref(n))
+    p = lib.taper_item_text(node, C.byref(n))
     return C.string_at(p, n.value)
 
 
 def to_python(node):
-    kind = lib.taper_node_get_kind(node)
-    items = lambda: [to_python(lib.taper_node_item(node, i)) for i in range(lib.taper_node_count(node))]
-    pairs = lambda: [(to_python(lib.taper_node_key(node, i)), to_python(lib.taper_node_item(node, i))) for i in range(lib.taper_node_count(node))]
+    kind = lib.taper_item_get_kind(node)
+    items = lambda: [to_python(lib.taper_item_at(node, i)) for i in range(lib.taper_item_count(node))]
+    pairs = lambda: [(to_python(lib.taper_item_key(node, i)), to_python(lib.taper_item_at(node, i))) for i in range(lib.taper_item_count(node))]
     if kind == NONE:
         return None
     if kind in (BOOL, INT):
-        return (bool if kind == BOOL else int)(lib.taper_node_integer(node))
+        return (bool if kind == BOOL else int)(lib.taper_item_integer(node))
     if kind == BIG:
         return int.from_bytes(text(node), "little", signed=True)
     if kind == FLOAT:
-        return lib.taper_node_number(node)
+        return lib.taper_item_number(node)
     if kind in (STR, BYTES, BYTEARRAY, DEVICE):
         return {STR: lambda b: b.decode(), BYTES: bytes, BYTEARRAY: bytearray, DEVICE: lambda b: torch.device(b.decode())}[kind](text(node))
     if kind == DTYPE:
-        return getattr(torch, lib.taper_dtype_name(lib.taper_node_integer(node)).decode())
+        return getattr(torch, lib.taper_dtype_name(lib.taper_item_integer(node)).decode())
     if kind in (TENSOR, PARAMETER):
-        t = to_torch(lib.taper_node_tensor(node))
+        t = to_torch(lib.taper_item_tensor(node))
         return torch.nn.Parameter(t, t.is_floating_point()) if kind == PARAMETER else t
     if kind in (LIST, TUPLE, SIZE, SET, FROZEN):
         return {LIST: list, TUPLE: tuple, SIZE: torch.Size, SET: set, FROZEN: frozenset}[kind](items())
     out = {DICT: dict, ORDERED: collections.OrderedDict, COUNTER: collections.Counter}[kind](dict(pairs()))
-    if lib.taper_node_state(node) and kind == ORDERED:
-        vars(out).update(to_python(lib.taper_node_state(node)))
+    if lib.taper_item_state(node) and kind == ORDERED:
+        vars(out).update(to_python(lib.taper_item_state(node)))
     return out
 
 
@@ -126,14 +126,14 @@ def to_node(tree, v):
     if isinstance(v, dict):
         node = lib.taper_tree_node(tree, COUNTER if isinstance(v, collections.Counter) else ORDERED if isinstance(v, collections.OrderedDict) else DICT)
         for k, x in v.items():
-            assert lib.taper_node_put(tree, node, to_node(tree, k), to_node(tree, x)) == 0
+            assert lib.taper_item_put(tree, node, to_node(tree, k), to_node(tree, x)) == 0
         if getattr(v, "_metadata", None):
-            lib.taper_node_set_state(node, to_node(tree, {"_metadata": v._metadata}))
+            lib.taper_item_set_state(node, to_node(tree, {"_metadata": v._metadata}))
         return node
     kind = SIZE if isinstance(v, torch.Size) else {list: LIST, tuple: TUPLE, set: SET, frozenset: FROZEN}[type(v)]
     node = lib.taper_tree_node(tree, kind)
     for x in v:
-        assert lib.taper_node_append(tree, node, to_node(tree, x)) == 0
+        assert lib.taper_item_append(tree, node, to_node(tree, x)) == 0
     return node
 
 

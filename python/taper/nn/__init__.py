@@ -9,7 +9,10 @@ def __getattr__(name):
     if name in ("parallel", "attention", "parameter", "quantized", "qat", "intrinsic"):
         from importlib import import_module
 
-        return import_module("." + name, __package__)
+        try:
+            return import_module("." + name, __package__)
+        except ModuleNotFoundError:
+            pass
     raise AttributeError("module 'torch.nn' has no attribute '%s'" % name)
 
 

@@ -4,10 +4,12 @@ from ._functional import activation as _a
 from ._functional import attention as _t
 from ._functional import loss as _l
 from ._functional import spatial as _s
+from ._functional import volume as _v
 from ._functional.activation import *  # noqa: F401,F403
 from ._functional.attention import multi_head_attention_forward, scaled_dot_product_attention
 from ._functional.loss import *  # noqa: F401,F403
 from ._functional.spatial import *  # noqa: F401,F403
+from ._functional.volume import *  # noqa: F401,F403
 
 gelu = _C.ops.gelu
 linear = _C.ops.linear
@@ -15,7 +17,7 @@ conv1d, conv2d = _C.ops.conv1d, _C.ops.conv2d
 pdist = getattr(_C.ops, "pdist", None)
 
 # Functions are pickled by their place: it is this module, whatever file they are written in.
-for _part in (_a, _t, _l, _s):
+for _part in (_a, _t, _l, _s, _v):
     for _name, _value in list(vars(_part).items()):
         if _name[0] != "_" and getattr(_value, "__module__", None) == _part.__name__:
             _value.__module__ = __name__

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "device/cuda/blas.h"
-#include "device/cuda/gpu.h"
+#include "device/cuda/launch_times.h"
 
 /* cudaDataType, cublasComputeType_t and the attributes of cublasLt.h, the same in all three majors. */
 enum { BLAS_F32 = 0, BLAS_F64 = 1, BLAS_F16 = 2, BLAS_BF16 = 14, BLAS_E4M3 = 28, BLAS_E5M2 = 29 };
@@ -337,10 +337,18 @@ taper_status taper__cublaslt_matmul(const taper_gemm *g, int index, const char *
     if (p->choice.workspace)
         TAPER_TRY_GOTO(taper__cuda_memory_alloc(&workspace, p->choice.workspace, index, "matmul workspace"));
     int r = blas_set_pointers(p->desc, g);
+    taper_cuda_stream *stream = taper__cuda_current(index);
+    void *mark = taper__times_begin(index, stream);
     if (!r)
         r = blas.matmul(blas_gpu[index].handle, p->desc, f64 ? (const void *)&g->alpha : &alpha32, g->b, p->a, g->a,
                         p->b, f64 ? (const void *)&g->beta : &beta32, g->c ? g->c : g->out, p->c, g->out, p->d,
-                        &p->choice.algorithm, workspace, p->choice.workspace, taper__cuda_current(index)->handle);
+                        &p->choice.algorithm, workspace, p->choice.workspace, stream->handle);
+    if (TAPER_UNLIKELY(mark != NULL)) {
+        char name[72];
+        snprintf(name, sizeof name, "cublaslt %lld x %lld x %lld%s%s epilogue %d", (long long)g->m, (long long)g->n, (long long)g->k,
+                 g->trans_a ? " a^T" : "", g->trans_b ? " b^T" : "", (int)p->key.epilogue);
+        taper__times_end(mark, stream, name);
+    }
     if (r) st = blas_failed(r, g, op, "running the product");
 out:
     pthread_mutex_unlock(&blas_lock);

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "device/cuda/gpu.h"
+#include "device/cuda/launch_times.h"
 
 TAPER_KNOB(knob_sync, "TAPER_CUDA_SYNC", "0", "1: wait after each kernel, so that an error names its operator (slow)");
 
@@ -186,7 +186,9 @@ taper_status taper__cuda_launch(taper_cuda_kernel *kernel, int index, const tape
                           kernel->name);
     if (TAPER_UNLIKELY(!g->grid[0] || !g->grid[1] || !g->grid[2])) return TAPER_OK; /* nothing to do */
     taper_cuda_stream *s = taper__cuda_current(index);
+    void *mark = taper__times_begin(index, s);
     taper_cu_result r = launch_once(function, g, s->handle, args);
+    taper__times_end(mark, s, kernel->name);
     if (TAPER_UNLIKELY(r == TAPER_CU_INVALID_CONTEXT || r == TAPER_CU_INVALID_HANDLE)) {
         /* Another library of the process changed the thread's context. */
         TAPER_TRY(taper__cuda_reenter(index));

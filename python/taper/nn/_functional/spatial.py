@@ -26,12 +26,10 @@ def _operator(name):
     return missing
 
 
-conv3d = _operator("conv3d")
 conv_transpose1d = _operator("conv_transpose1d")
 conv_transpose2d = _operator("conv_transpose2d")
 conv_transpose3d = _operator("conv_transpose3d")
 avg_pool1d = _operator("avg_pool1d")
-avg_pool3d = _operator("avg_pool3d")
 _pixel_shuffle = getattr(_ops, "pixel_shuffle", None)
 
 
@@ -303,18 +301,8 @@ def one_hot(tensor, num_classes=-1):
 
 def unfold(input, kernel_size, dilation=1, padding=0, stride=1):
     """(N, C, H, W) -> (N, C*kh*kw, L): the windows of a convolution as columns."""
-    kh, kw = _pair(kernel_size)
-    dh, dw = _pair(dilation)
-    ph, pw = _pair(padding)
-    sh, sw = _pair(stride)
-    x = pad(input, (pw, pw, ph, ph)) if ph or pw else input
-    n, c, h, w = x.shape
-    oh, ow = (h - dh * (kh - 1) - 1) // sh + 1, (w - dw * (kw - 1) - 1) // sw + 1
-    parts = [x[:, :, i * dh : i * dh + (oh - 1) * sh + 1 : sh, j * dw : j * dw + (ow - 1) * sw + 1 : sw]
-             for i in range(kh) for j in range(kw)]
-    return _ops.stack(parts, 2).reshape(n, c * kh * kw, oh * ow)
+    return _ops.im2col(input, kernel_size, dilation, padding, stride)
 
 
-fold = _operator("fold")
 grid_sample = _operator("grid_sample")
 affine_grid = _operator("affine_grid")

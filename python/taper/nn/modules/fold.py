@@ -27,3 +27,7 @@ class Fold(Module):
 
     def forward(self, input):
         return F.fold(input, self.output_size, self.kernel_size, self.dilation, self.padding, self.stride)
+
+    def extra_repr(self):
+        return "output_size=%s, kernel_size=%s, dilation=%s, padding=%s, stride=%s" % (
+            self.output_size, self.kernel_size, self.dilation, self.padding, self.stride)
