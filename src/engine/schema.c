@@ -10,6 +10,7 @@
 typedef struct schema_block {
     struct schema_block *next;
     const taper_op_row *row;
+    const char *source; /* row->schema: a caller's own rows may come and go at one address */
     taper_schema schema;
     taper_schema_arg args[TAPER_MAX_ARGS];
     const char *result_names[TAPER_MAX_OUTS];
@@ -284,6 +285,7 @@ static taper_status schema_new(schema_block **out, const taper_op_row *row) {
     if (!b) return TAPER_FAIL(TAPER_MEMORY, "%s: no memory for its schema", row->name);
     memcpy(b->text, row->schema, n);
     b->row = row;
+    b->source = row->schema;
     b->schema.args = b->args;
     b->schema.result_names = b->result_names;
     schema_parse s = {row, b, b->text};
@@ -301,10 +303,10 @@ const taper_schema *taper_schema_of(const taper_op_row *row) {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     schema_block *_Atomic *slot = &slots[(uintptr_t)row / sizeof *row % SLOTS];
     for (schema_block *b = atomic_load_explicit(slot, memory_order_acquire); b; b = b->next)
-        if (b->row == row) return &b->schema;
+        if (b->row == row && b->source == row->schema) return &b->schema;
     schema_block *found = NULL;
     pthread_mutex_lock(&lock);
-    for (found = atomic_load_explicit(slot, memory_order_relaxed); found && found->row != row; found = found->next) {}
+    for (found = atomic_load_explicit(slot, memory_order_relaxed); found && (found->row != row || found->source != row->schema); found = found->next) {}
     if (!found && schema_new(&found, row) == TAPER_OK) {
         found->next = atomic_load_explicit(slot, memory_order_relaxed);
         atomic_store_explicit(slot, found, memory_order_release);

@@ -154,7 +154,15 @@ static taper_status conv2d_cuda(taper_call *c) {
     TAPER_TRY(conv2d_geometry(&g, c->args));
     return taper__conv_cuda(TAPER_CONV_FORWARD, &g, c->args[0].t, c->args[1].t, TAPER_ARG_T(c, 2), c->out[0], "conv2d");
 }
-static const taper_kernel conv2d_kernels[] = {{"cpu", TAPER_CPU, NULL, conv2d_cpu}, {"cuda", TAPER_CUDA, NULL, conv2d_cuda}, {0}};
+static taper_status conv2d_dnn(taper_call *c) {
+    taper_conv g = {0};
+    TAPER_TRY(conv2d_geometry(&g, c->args));
+    return taper__conv_dnn(TAPER_CONV_FORWARD, &g, c->args[0].t, c->args[1].t, TAPER_ARG_T(c, 2), c->out[0], "conv2d");
+}
+static const taper_kernel conv2d_kernels[] = {{"cpu", TAPER_CPU, NULL, conv2d_cpu},
+                                              {"cudnn", TAPER_CUDA, taper__conv_dnn_supports, conv2d_dnn},
+                                              {"cuda", TAPER_CUDA, NULL, conv2d_cuda},
+                                              {0}};
 
 static double conv2d_flops(const taper_call *c) {
     const taper_tensor *w = c->args[1].t;
@@ -230,7 +238,15 @@ static taper_status conv2d_input_grad_cuda(taper_call *c) {
     TAPER_TRY(conv2d_input_grad_geometry(&g, c->args));
     return taper__conv_cuda(TAPER_CONV_INPUT, &g, c->out[0], c->args[1].t, NULL, c->args[2].t, "conv2d_input_grad");
 }
-static const taper_kernel conv2d_input_grad_kernels[] = {{"cpu", TAPER_CPU, NULL, conv2d_input_grad_cpu}, {"cuda", TAPER_CUDA, NULL, conv2d_input_grad_cuda}, {0}};
+static taper_status conv2d_input_grad_dnn(taper_call *c) {
+    taper_conv g = {0};
+    TAPER_TRY(conv2d_input_grad_geometry(&g, c->args));
+    return taper__conv_dnn(TAPER_CONV_INPUT, &g, c->out[0], c->args[1].t, NULL, c->args[2].t, "conv2d_input_grad");
+}
+static const taper_kernel conv2d_input_grad_kernels[] = {{"cpu", TAPER_CPU, NULL, conv2d_input_grad_cpu},
+                                                         {"cudnn", TAPER_CUDA, taper__conv_dnn_supports, conv2d_input_grad_dnn},
+                                                         {"cuda", TAPER_CUDA, NULL, conv2d_input_grad_cuda},
+                                                         {0}};
 
 static taper_status conv2d_input_grad_vjp(taper_vjp *v) {
     taper_scope *s = v->scope;
@@ -297,7 +313,15 @@ static taper_status conv2d_weight_grad_cuda(taper_call *c) {
     TAPER_TRY(conv2d_weight_grad_geometry(&g, c->args));
     return taper__conv_cuda(TAPER_CONV_WEIGHT, &g, c->args[0].t, c->out[0], NULL, c->args[2].t, "conv2d_weight_grad");
 }
-static const taper_kernel conv2d_weight_grad_kernels[] = {{"cpu", TAPER_CPU, NULL, conv2d_weight_grad_cpu}, {"cuda", TAPER_CUDA, NULL, conv2d_weight_grad_cuda}, {0}};
+static taper_status conv2d_weight_grad_dnn(taper_call *c) {
+    taper_conv g = {0};
+    TAPER_TRY(conv2d_weight_grad_geometry(&g, c->args));
+    return taper__conv_dnn(TAPER_CONV_WEIGHT, &g, c->args[0].t, c->out[0], NULL, c->args[2].t, "conv2d_weight_grad");
+}
+static const taper_kernel conv2d_weight_grad_kernels[] = {{"cpu", TAPER_CPU, NULL, conv2d_weight_grad_cpu},
+                                                          {"cudnn", TAPER_CUDA, taper__conv_dnn_supports, conv2d_weight_grad_dnn},
+                                                          {"cuda", TAPER_CUDA, NULL, conv2d_weight_grad_cuda},
+                                                          {0}};
 
 static taper_status conv2d_weight_grad_vjp(taper_vjp *v) {
     taper_scope *s = v->scope;

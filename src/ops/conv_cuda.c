@@ -78,6 +78,17 @@ taper_status taper__conv_cuda(taper_conv_product product, const taper_conv *g, c
     return st;
 }
 
+static taper_cuda_kernel conv_bias[2] = {TAPER_CUDA_KERNEL("conv_plane", "conv_bias_f32"), TAPER_CUDA_KERNEL("conv_plane", "conv_bias_f64")};
+
+taper_status taper__conv_add_bias(taper_tensor *y, const taper_tensor *bias, const char *op) {
+    taper_conv_plane_args a = {.bias = taper__data(bias), .out = taper__data(y), .n = y->ndim == 4 ? y->shape[0] : 1, .channels = bias->numel, .per = 1,
+                               .oh = y->shape[y->ndim - 2], .ow = y->shape[y->ndim - 1], .dtype = y->dtype};
+    conv_strides(a.y_step, y);
+    taper_cuda_geometry geometry = {.grid = {conv_grid(conv_ceil(y->numel, 256)), 1, 1}, .block = {256, 1, 1}};
+    void *args[] = {&a};
+    return taper__cuda_launch(&conv_bias[y->dtype == TAPER_F64], y->device.index, &geometry, args, op);
+}
+
 static taper_cuda_kernel conv_patches[2][2] = {{TAPER_CUDA_KERNEL("patches", "patches_take_f32"), TAPER_CUDA_KERNEL("patches", "patches_take_f64")},
                                                {TAPER_CUDA_KERNEL("patches", "patches_add_f32"), TAPER_CUDA_KERNEL("patches", "patches_add_f64")}};
 

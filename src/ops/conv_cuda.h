@@ -24,6 +24,15 @@ int64_t taper__conv_parts(taper_conv_args *p, int64_t blocks_wanted, int64_t byt
 /* x, w and y, of which the product writes one, in any layout; bias may be NULL and is for FORWARD only. */
 taper_status taper__conv_cuda(taper_conv_product product, const taper_conv *g, const taper_tensor *x, const taper_tensor *w,
                               const taper_tensor *bias, const taper_tensor *y, const char *op);
+/* y[n, o, i, j] += bias[o] */
+taper_status taper__conv_add_bias(taper_tensor *y, const taper_tensor *bias, const char *op);
+
+/* ---- conv_dnn.c ---- */
+bool taper__conv_dnn_supports(const taper_call *c, const char **why);
+/* By cuDNN, or by taper__conv_cuda where cuDNN has no kernel. */
+taper_status taper__conv_dnn(taper_conv_product product, const taper_conv *g, taper_tensor *x, taper_tensor *w, const taper_tensor *bias,
+                             taper_tensor *y, const char *op);
+
 /* im2col, or with `add` col2im: images and columns of g, contiguous. */
 taper_status taper__patches_cuda(bool add, const taper_conv *g, const taper_tensor *images, const taper_tensor *columns, const char *op);
 

@@ -107,9 +107,21 @@ template <class A> EL_FN void plane_weight(const taper_conv_plane_args &g) {
     }
 }
 
+/* out += bias of the channel */
+template <class A> EL_FN void plane_bias(const taper_conv_plane_args &g) {
+    const int64_t all = g.n * g.channels * g.oh * g.ow;
+    const bool last = g.y_step[1] == 1 && g.channels > 1;
+    for (int64_t e = blockIdx.x * (int64_t)blockDim.x + threadIdx.x; e < all; e += (int64_t)gridDim.x * blockDim.x) {
+        const plane_at p = plane_where(e, g.channels, g.oh, g.ow, last);
+        const int64_t at = p.n * g.y_step[0] + p.c * g.y_step[1] + p.i * g.y_step[2] + p.j * g.y_step[3];
+        el_store<A>(g.out, at, g.dtype, plane_load<A>(g.out, at, g.dtype) + plane_load<A>(g.bias, p.c, g.dtype));
+    }
+}
+
 #define PLANE_KERNELS(name, A)                                                                                         \
     extern "C" __global__ void __launch_bounds__(256, 4) conv_plane_forward_##name(const __grid_constant__ taper_conv_plane_args g) { plane_forward<A>(g); } \
     extern "C" __global__ void __launch_bounds__(256, 4) conv_plane_input_##name(const __grid_constant__ taper_conv_plane_args g) { plane_input<A>(g); } \
-    extern "C" __global__ void __launch_bounds__(256, 4) conv_plane_weight_##name(const __grid_constant__ taper_conv_plane_args g) { plane_weight<A>(g); }
+    extern "C" __global__ void __launch_bounds__(256, 4) conv_plane_weight_##name(const __grid_constant__ taper_conv_plane_args g) { plane_weight<A>(g); } \
+    extern "C" __global__ void __launch_bounds__(256, 4) conv_bias_##name(const __grid_constant__ taper_conv_plane_args g) { plane_bias<A>(g); }
 PLANE_KERNELS(f32, float)
 PLANE_KERNELS(f64, double)

@@ -54,7 +54,25 @@ static taper_status flip_cpu(taper_call *c) {
     taper__parallel_for(self->numel / n, 1 + 16384 / n, flip_rows, &j);
     return TAPER_OK;
 }
-static const taper_kernel flip_kernels[] = {{"cpu", TAPER_CPU, NULL, flip_cpu}, {0}};
+/* A copy from the far end of each turned dim, with negative strides. */
+static taper_status flip_gpu(taper_call *c) {
+    const taper_tensor *self = c->args[0].t;
+    taper_tensor *view = NULL;
+    uint32_t mask = 0;
+    int64_t strides[TAPER_MAX_DIMS], offset = self->offset;
+    if (!self->numel) return TAPER_OK;
+    if (c->args[1].count) TAPER_TRY(taper__dim_mask(&mask, &c->args[1], self->ndim, "flip"));
+    for (int d = 0; d < self->ndim; d++) {
+        bool turn = mask >> d & 1;
+        strides[d] = turn ? -self->strides[d] : self->strides[d];
+        if (turn) offset += (self->shape[d] - 1) * self->strides[d];
+    }
+    TAPER_TRY(taper__tensor_view(&view, self, self->ndim, self->shape, strides, offset));
+    taper_status st = taper__copy_cuda(c->out[0], view);
+    taper_tensor_release(view);
+    return st;
+}
+static const taper_kernel flip_kernels[] = {{"cpu", TAPER_CPU, NULL, flip_cpu}, {"cuda", TAPER_CUDA, NULL, flip_gpu}, {0}};
 static taper_status flip_vjp(taper_vjp *v) {
     v->d[0] = tx_flip(v->scope, v->grad[0], v->args[1].is, v->args[1].count);
     return v->scope->status;
@@ -63,7 +81,7 @@ const taper_op taper_op_flip = {
     .infer = flip_infer,
     .kernels = flip_kernels,
     .vjp = flip_vjp,
-    .samples = (const taper_sample[]){{"[2,3], (0)"}, {"[2,3,4], (0,-1)"}, {"[2,3,4], (1)"}, {"[3], ()"}, {"[0,2], (0)"}, {"[2,3], (2)", .error = "Dimension out of range"},
+    .samples = (const taper_sample[]){{"[2,3], (0)"}, {"[2,3,4], (0,-1)"}, {"[2,3,4], (1)"}, {"[40,33]:nograd, (0,1)"}, {"[3], ()"}, {"[0,2], (0)"}, {"[2,3], (2)", .error = "Dimension out of range"},
                                       {"[2,3], (1,-1)", .error = "appears multiple times"}, {0}}};
 
 static taper_status flip_pair_compose(taper_call *c, taper_scope *s, int64_t dim, int need) {

@@ -170,6 +170,12 @@ static taper_status one_hot_compose(taper_call *c, taper_scope *s) {
     if (self->numel == 0 && classes <= 0) return TAPER_FAIL(TAPER_RUNTIME, "Can not infer total number of classes from empty tensor.");
     if (self->device.type == TAPER_META) {
         if (classes < 0) return TAPER_FAIL(TAPER_NOT_IMPLEMENTED, "one_hot: on meta there are no values to count the classes of; give num_classes");
+    } else if (self->device.type == TAPER_CUDA) { /* classes beyond num_classes are found by the kernel that writes */
+        if (classes < 0) {
+            taper_tensor *top = tx_max(s, self);
+            TAPER_TRY(s->status);
+            TAPER_TRY(taper_tensor_item_int(top, &most));
+        }
     } else {
         taper_tensor *host = tx_contiguous(s, tx_to(s, self, &cpu, TAPER_DTYPE_NONE, false, false));
         if (!host) return s->status;

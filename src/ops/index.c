@@ -300,6 +300,13 @@ const taper_op taper_op_index_put = {
 static taper_status nonzero_compose(taper_call *c, taper_scope *s) {
     taper_tensor *self = c->args[0].t;
     taper_device cpu = taper_cpu(), home = self->device;
+    if (home.type == TAPER_CUDA) { /* waits for the count, as torch does */
+        taper_tensor *places = NULL;
+        TAPER_TRY(taper__nonzero_cuda(&places, self));
+        c->nout = 1;
+        c->out[0] = places;
+        return TAPER_OK;
+    }
     taper_tensor *flat = tx_contiguous(s, tx_to(s, self, &cpu, TAPER_BOOL, false, false)), *t = NULL;
     if (!flat) return s->status;
     const uint8_t *p = taper__data(flat);
@@ -321,7 +328,7 @@ static taper_status nonzero_compose(taper_call *c, taper_scope *s) {
     c->out[0] = taper_scope_keep(s, tx_to(s, taper_scope_own(s, t), &home, TAPER_DTYPE_NONE, false, false));
     return s->status;
 }
-const taper_op taper_op_nonzero = {.compose = nonzero_compose, .samples = (const taper_sample[]){{"[3,4]:bool"}, {"[5]:i64<2"}, {"[0]"}, {0}}};
+const taper_op taper_op_nonzero = {.compose = nonzero_compose, .samples = (const taper_sample[]){{"[3,4]:bool"}, {"[5]:i64<2"}, {"[60,70,3]:i8<2"}, {"[]:bool"}, {"[0]"}, {0}}};
 
 static taper_status masked_select_compose(taper_call *c, taper_scope *s) {
     taper_tensor *both[2] = {c->args[0].t, c->args[1].t};

@@ -13,13 +13,13 @@ static taper_cuda_kernel layer_forward[2] = {TAPER_CUDA_KERNEL("layer_norm", "la
 /* Rows that are held in registers: threads of a row, times 16 bytes that each of them holds, blocks of a backward pass. */
 static const struct {
     int threads, count, blocks;
-} layer_sizes[2][TAPER_LN_SIZES] = {{{32, 1, 0}, {32, 4, 0}, {32, 8, 0}, {256, 4, 0}, {256, 8, 0}},
-                                    {{32, 1, 660}, {32, 4, 264}, {256, 1, 660}, {256, 2, 528}, {256, 4, 264}}};
+} layer_sizes[2][TAPER_LN_SIZES] = {{{8, 1, 0}, {8, 4, 0}, {32, 4, 0}, {32, 8, 0}, {256, 4, 0}, {256, 8, 0}},
+                                    {{8, 1, 660}, {32, 1, 660}, {32, 4, 264}, {256, 1, 660}, {256, 2, 528}, {256, 4, 264}}};
 #define LAYER_HELD(dtype)                                                                                              \
-    {{TAPER_CUDA_KERNEL("layer_norm_rows", "layer_norm_" dtype "_32_1"), TAPER_CUDA_KERNEL("layer_norm_rows", "layer_norm_" dtype "_32_4"), \
+    {{TAPER_CUDA_KERNEL("layer_norm_rows", "layer_norm_" dtype "_8_1"), TAPER_CUDA_KERNEL("layer_norm_rows", "layer_norm_" dtype "_8_4"), TAPER_CUDA_KERNEL("layer_norm_rows", "layer_norm_" dtype "_32_4"), \
       TAPER_CUDA_KERNEL("layer_norm_rows", "layer_norm_" dtype "_32_8"), TAPER_CUDA_KERNEL("layer_norm_rows", "layer_norm_" dtype "_256_4"), \
       TAPER_CUDA_KERNEL("layer_norm_rows", "layer_norm_" dtype "_256_8")},                                             \
-     {TAPER_CUDA_KERNEL("layer_norm_rows", "layer_norm_backward_" dtype "_32_1"), TAPER_CUDA_KERNEL("layer_norm_rows", "layer_norm_backward_" dtype "_32_4"), \
+     {TAPER_CUDA_KERNEL("layer_norm_rows", "layer_norm_backward_" dtype "_8_1"), TAPER_CUDA_KERNEL("layer_norm_rows", "layer_norm_backward_" dtype "_32_1"), TAPER_CUDA_KERNEL("layer_norm_rows", "layer_norm_backward_" dtype "_32_4"), \
       TAPER_CUDA_KERNEL("layer_norm_rows", "layer_norm_backward_" dtype "_256_1"), TAPER_CUDA_KERNEL("layer_norm_rows", "layer_norm_backward_" dtype "_256_2"), \
       TAPER_CUDA_KERNEL("layer_norm_rows", "layer_norm_backward_" dtype "_256_4")}}
 static taper_cuda_kernel layer_held[3][2][TAPER_LN_SIZES] = {LAYER_HELD("f32"), LAYER_HELD("bf16"), LAYER_HELD("f16")};

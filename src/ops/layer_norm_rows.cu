@@ -157,14 +157,15 @@ extern "C" __global__ void __launch_bounds__(1024) layer_norm_rows_join(void *dw
         void *y, const void *x, const void *w, const void *b, float *mean, float *rstd, long long rows, long long n, double eps) { \
         ln_forward<row_##dtype, threads, count>(y, x, w, b, mean, rstd, rows, n, eps);                                 \
     }
-#define LN_BACKWARD(dtype, threads, count)                                                                             \
-    extern "C" __global__ void __launch_bounds__(TAPER_LN_THREADS, 1) layer_norm_backward_##dtype##_##threads##_##count( \
+#define LN_BACKWARD(dtype, threads, count, blocks)                                                                         \
+    extern "C" __global__ void __launch_bounds__(TAPER_LN_THREADS, blocks) layer_norm_backward_##dtype##_##threads##_##count( \
         void *dx, const void *g, const void *x, const void *w, const float *mean, const float *rstd, float *partial, long long rows, long long n) { \
         ln_backward<row_##dtype, threads, count>(dx, g, x, w, mean, rstd, partial, rows, n);                           \
     }
-#define LN_DTYPE(dtype)                                                                                                \
-    LN_FORWARD(dtype, 32, 1) LN_FORWARD(dtype, 32, 4) LN_FORWARD(dtype, 32, 8) LN_FORWARD(dtype, 256, 4) LN_FORWARD(dtype, 256, 8) \
-    LN_BACKWARD(dtype, 32, 1) LN_BACKWARD(dtype, 32, 4) LN_BACKWARD(dtype, 256, 1) LN_BACKWARD(dtype, 256, 2) LN_BACKWARD(dtype, 256, 4)
-LN_DTYPE(f32)
-LN_DTYPE(bf16)
-LN_DTYPE(f16)
+/* blocks: on a multiprocessor at least; two leave 128 registers to a thread. */
+#define LN_DTYPE(dtype, blocks)                                                                                        \
+    LN_FORWARD(dtype, 8, 1) LN_FORWARD(dtype, 8, 4) LN_FORWARD(dtype, 32, 4) LN_FORWARD(dtype, 32, 8) LN_FORWARD(dtype, 256, 4) LN_FORWARD(dtype, 256, 8) \
+    LN_BACKWARD(dtype, 8, 1, blocks) LN_BACKWARD(dtype, 32, 1, blocks) LN_BACKWARD(dtype, 32, 4, blocks) LN_BACKWARD(dtype, 256, 1, blocks) LN_BACKWARD(dtype, 256, 2, blocks) LN_BACKWARD(dtype, 256, 4, blocks)
+LN_DTYPE(f32, 2)
+LN_DTYPE(bf16, 2)
+LN_DTYPE(f16, 1)

@@ -3,23 +3,14 @@
 
 #include <math.h>
 
-/* One parameter: its arrays in the parameter's layout, and copies of those tensors that lie otherwise. */
-typedef struct optim_item {
-    void *arrays[TAPER_OPTIM_ARRAYS];
-    taper_tensor *given[TAPER_OPTIM_ARRAYS], *copies[TAPER_OPTIM_ARRAYS];
-    uint8_t dtype[TAPER_OPTIM_ARRAYS];
-    int64_t numel, chunk; /* chunks before this parameter */
-    taper_optim_numbers numbers;
-} optim_item;
-
 typedef struct optim_job {
-    optim_item *items;
+    taper_optim_item *items;
     int count, narrays;
     const taper_optim_fn *fn;
 } optim_job;
 
 /* Runs one chunk; arrays in other dtypes than the arithmetic's go through buffers. */
-static void optim_chunk(const optim_job *job, const optim_item *item, int64_t from, int64_t n) {
+static void optim_chunk(const optim_job *job, const taper_optim_item *item, int64_t from, int64_t n) {
     enum { BLOCK = 512 };
     float buffer[TAPER_OPTIM_ARRAYS][BLOCK];
     bool wide = item->dtype[0] == TAPER_F64, direct = true;
@@ -71,7 +62,7 @@ static bool optim_same_layout(const taper_tensor *t, const taper_tensor *like) {
     return !memcmp(t->strides, like->strides, sizeof(int64_t) * like->ndim) && taper__is_dense(like->ndim, like->shape, like->strides);
 }
 
-static taper_status optim_take(optim_item *item, int k, taper_tensor *t, const taper_tensor *like) {
+static taper_status optim_take(taper_optim_item *item, int k, taper_tensor *t, const taper_tensor *like) {
     item->given[k] = t;
     item->dtype[k] = t->dtype;
     if (!optim_same_layout(t, like) || (like->dtype == TAPER_F64) != (t->dtype == TAPER_F64)) {
@@ -87,36 +78,79 @@ static taper_status optim_take(optim_item *item, int k, taper_tensor *t, const t
     return TAPER_OK;
 }
 
-/* Lists are arguments 0..narrays-1 of the call; an empty list is an array that is not there. `each` sets item->numbers. */
-static taper_status optim_run(taper_call *c, int narrays, const taper_optim_fn *fn, const taper_optim_numbers *numbers,
-                              void (*each)(optim_item *item, taper_call *c, int i)) {
-    taper_status st = TAPER_OK;
+taper_status taper__optim_items(taper_optim_item **out, const taper_call *c, int nlists) {
     int count = c->args[0].count;
     int64_t chunks = 0;
-    if (!count) return TAPER_OK;
-    optim_item *items = taper__alloc_zero(sizeof *items * (size_t)count);
+    taper_status st = TAPER_OK;
+    taper_optim_item *items = taper__alloc_zero(sizeof *items * (size_t)(count + 1));
     if (!items) return TAPER_FAIL(TAPER_MEMORY, "%s: no memory for %d parameters", c->row->name, count);
     for (int i = 0; i < count; i++) {
-        optim_item *item = &items[i];
+        taper_optim_item *item = &items[i];
         const taper_tensor *p = c->args[0].ts[i];
-        for (int k = 0; k < narrays; k++)
+        for (int k = 0; k < nlists; k++)
             if (c->args[k].count) TAPER_TRY_GOTO(optim_take(item, k, c->args[k].ts[i], p));
         item->numel = p->numel;
         item->chunk = chunks;
         chunks += (p->numel + TAPER_OPTIM_CHUNK - 1) / TAPER_OPTIM_CHUNK;
-        item->numbers = *numbers;
-        if (each) each(item, c, i);
     }
-    optim_job job = {items, count, narrays, fn};
-    taper__parallel_for(chunks, 4, optim_range, &job);
-    for (int i = 0; i < count; i++)
-        for (int k = 0; k < narrays; k++)
-            if (items[i].copies[k] && (k != 1 || numbers->unscaled)) TAPER_TRY_GOTO(taper__copy_data(items[i].given[k], items[i].copies[k]));
+    *out = items;
+    return TAPER_OK;
 out:
-    for (int i = 0; i < count; i++)
-        for (int k = 0; k < narrays; k++) taper_tensor_release(items[i].copies[k]);
+    return taper__optim_items_end(items, c, nlists, 0, st);
+}
+taper_status taper__optim_items_end(taper_optim_item *items, const taper_call *c, int nlists, unsigned written, taper_status st) {
+    for (int i = 0; items && i < c->args[0].count; i++)
+        for (int k = 0; k < nlists; k++) {
+            if (st == TAPER_OK && items[i].copies[k] && written >> k & 1) st = taper__copy_data(items[i].given[k], items[i].copies[k]);
+            taper_tensor_release(items[i].copies[k]);
+        }
     taper__free(items);
     return st;
+}
+
+/* grad_scale and found_inf of a gradient scaler, as far as the host has them; true when the step is to be left out. */
+static bool optim_scaler(taper_optim_numbers *k, const taper_tensor *s, const taper_tensor *f) {
+    k->unscale = 1;
+    k->unscaled = s != NULL;
+    if (s && s->device.type == TAPER_CPU) k->unscale = 1 / taper__load_double(taper__data(s), (taper_dtype)s->dtype);
+    return f && f->device.type == TAPER_CPU && taper__load_double(taper__data(f), (taper_dtype)f->dtype) != 0;
+}
+
+/* step += 1 in its own tensor; gives the new count. Steps in GPU memory are counted there. */
+static double optim_count(taper_call *c, int list, int i) {
+    if (list < 0 || !c->args[list].count) return 1;
+    const taper_tensor *t = c->args[list].ts[i];
+    if (t->device.type != TAPER_CPU) return 1;
+    double step = taper__load_double(taper__data(t), (taper_dtype)t->dtype) + 1;
+    taper__store_double(taper__data(t), (taper_dtype)t->dtype, step);
+    return step;
+}
+
+/* Lists are arguments 0..narrays-1 of the call; an empty list is an array that is not there. steps: the list that counts, or -1;
+ * scale: the argument grad_scale, found_inf behind it. */
+static taper_status optim_run(taper_call *c, taper_optim_kind kind, int narrays, taper_optim_numbers *numbers, int steps, int scale) {
+    const taper_optim_loops *loops = TAPER_SIMD_PICK(taper__optim_loops);
+    taper_optim_item *items = NULL;
+    taper_tensor *by = TAPER_ARG_T(c, scale), *inf = TAPER_ARG_T(c, scale + 1);
+    int count = c->args[0].count;
+    taper_status st = TAPER_OK;
+    if (optim_scaler(numbers, by, inf) || !count) return TAPER_OK;
+    TAPER_TRY(taper__optim_items(&items, c, narrays));
+    for (int i = 0; i < count; i++) {
+        taper_optim_numbers *k = &items[i].numbers;
+        *k = *numbers;
+        items[i].step = optim_count(c, steps, i);
+        k->step_size = k->lr / (1 - pow(k->beta1, items[i].step));
+        k->root2 = sqrt(1 - pow(k->beta2, items[i].step));
+    }
+    if (c->device.type == TAPER_CUDA) {
+        st = taper__optim_step_cuda(c, kind, items, narrays, numbers, steps, by, inf);
+    } else {
+        optim_job job = {items, count, narrays, kind == TAPER_OPTIM_SGD ? loops->sgd : kind == TAPER_OPTIM_ADAM ? loops->adam : loops->rmsprop};
+        int64_t chunks = items[count - 1].chunk + (items[count - 1].numel + TAPER_OPTIM_CHUNK - 1) / TAPER_OPTIM_CHUNK;
+        taper__parallel_for(chunks, 4, optim_range, &job);
+    }
+    return taper__optim_items_end(items, c, narrays, numbers->unscaled ? ~0u : ~2u, st);
 }
 
 /* Every list is empty or has a tensor for each parameter, of its shape; parameters and gradients float. */
@@ -142,36 +176,15 @@ static taper_status optim_infer(taper_call *c, int nlists) {
     return TAPER_OK;
 }
 
-/* grad_scale and found_inf of a gradient scaler; true when the step is to be left out. */
-static bool optim_scaler(taper_optim_numbers *k, const taper_call *c, int scale, int inf) {
-    const taper_tensor *s = TAPER_ARG_T(c, scale), *f = TAPER_ARG_T(c, inf);
-    k->unscale = 1;
-    if (s) {
-        k->unscaled = true;
-        k->unscale = 1 / taper__load_double(taper__data(s), (taper_dtype)s->dtype);
-    }
-    return f && taper__load_double(taper__data(f), (taper_dtype)f->dtype) != 0;
-}
-
-/* step += 1 in its own tensor; gives the new count. */
-static double optim_count(taper_call *c, int list, int i) {
-    if (!c->args[list].count) return 1;
-    const taper_tensor *t = c->args[list].ts[i];
-    double step = taper__load_double(taper__data(t), (taper_dtype)t->dtype) + 1;
-    taper__store_double(taper__data(t), (taper_dtype)t->dtype, step);
-    return step;
-}
-
 /* ---- sgd ---- */
 static taper_status fused_sgd_infer(taper_call *c) { return optim_infer(c, 3); }
-static taper_status fused_sgd_cpu(taper_call *c) {
+static taper_status fused_sgd_run(taper_call *c) {
     const taper_arg *a = c->args;
     taper_optim_numbers k = {.weight_decay = a[3].f, .momentum = a[4].f, .lr = a[5].f, .dampening = a[6].f, .nesterov = a[7].i, .maximize = a[8].i,
                              .first = a[9].i, .with_momentum = a[2].count != 0 && a[4].f != 0};
-    if (optim_scaler(&k, c, 10, 11)) return TAPER_OK;
-    return optim_run(c, 3, TAPER_SIMD_PICK(taper__optim_loops)->sgd, &k, NULL);
+    return optim_run(c, TAPER_OPTIM_SGD, 3, &k, -1, 10);
 }
-static const taper_kernel fused_sgd_kernels[] = {{"cpu", TAPER_CPU, NULL, fused_sgd_cpu}, {0}};
+static const taper_kernel fused_sgd_kernels[] = {{"cuda", TAPER_CUDA, NULL, fused_sgd_run}, {"cpu", TAPER_CPU, NULL, fused_sgd_run}, {0}};
 const taper_op taper_op_fused_sgd_ = {
     .infer = fused_sgd_infer,
     .kernels = fused_sgd_kernels,
@@ -185,51 +198,40 @@ const taper_op taper_op_fused_sgd_ = {
 };
 
 /* ---- adam and adamw ---- */
+static size_t fused_adam_workspace(const taper_call *c) { return c->device.type == TAPER_CUDA ? (size_t)(c->args[0].count + 1) * 2 * sizeof(double) : 0; }
 static taper_status fused_adam_infer(taper_call *c) { return optim_infer(c, 6); }
-static void fused_adam_each(optim_item *item, taper_call *c, int i) {
-    taper_optim_numbers *k = &item->numbers;
-    double step = optim_count(c, 5, i);
-    k->step_size = k->lr / (1 - pow(k->beta1, step));
-    k->root2 = sqrt(1 - pow(k->beta2, step));
-}
 static taper_status fused_adam_run(taper_call *c, bool decoupled) {
     const taper_arg *a = c->args;
     taper_optim_numbers k = {.lr = a[6].f, .beta1 = a[7].f, .beta2 = a[8].f, .weight_decay = a[9].f, .eps = a[10].f, .amsgrad = a[11].i,
                              .maximize = a[12].i, .decoupled = decoupled};
-    if (optim_scaler(&k, c, 13, 14)) return TAPER_OK;
     if (k.amsgrad && a[0].count && !a[4].count)
         return TAPER_FAIL(TAPER_RUNTIME, "%s: amsgrad needs max_exp_avg_sqs, one for each parameter", c->row->name);
-    return optim_run(c, 5, TAPER_SIMD_PICK(taper__optim_loops)->adam, &k, fused_adam_each);
+    return optim_run(c, TAPER_OPTIM_ADAM, 5, &k, 5, 13);
 }
-static taper_status fused_adam_cpu(taper_call *c) { return fused_adam_run(c, false); }
-static taper_status fused_adamw_cpu(taper_call *c) { return fused_adam_run(c, true); }
-static const taper_kernel fused_adam_kernels[] = {{"cpu", TAPER_CPU, NULL, fused_adam_cpu}, {0}};
-static const taper_kernel fused_adamw_kernels[] = {{"cpu", TAPER_CPU, NULL, fused_adamw_cpu}, {0}};
+static taper_status fused_adam_plain(taper_call *c) { return fused_adam_run(c, false); }
+static taper_status fused_adamw_run(taper_call *c) { return fused_adam_run(c, true); }
+static const taper_kernel fused_adam_kernels[] = {{"cuda", TAPER_CUDA, NULL, fused_adam_plain}, {"cpu", TAPER_CPU, NULL, fused_adam_plain}, {0}};
+static const taper_kernel fused_adamw_kernels[] = {{"cuda", TAPER_CUDA, NULL, fused_adamw_run}, {"cpu", TAPER_CPU, NULL, fused_adamw_run}, {0}};
 #define FUSED_ADAM_SAMPLES                                                                                             \
     (const taper_sample[]){{"{[2,3]:nograd,[4]:nograd}, {[2,3]:nograd,[4]:nograd}, {[2,3]:nograd,[4]:nograd}, {[2,3]:pos:nograd,[4]:pos:nograd}, {}, " \
                             "{[]:pos:f32:nograd,[]:pos:f32:nograd}, lr=0.1, beta1=0.9, beta2=0.99, weight_decay=0.1, eps=1e-8, amsgrad=false, maximize=false"},       \
                            {"{[2]:nograd}, {[2]:nograd}, {[2]:nograd}, {[2]:pos:nograd}, {[2]:pos:nograd}, {[]:pos:f32:nograd}, lr=0.1, beta1=0.9, " \
                             "beta2=0.99, weight_decay=0.0, eps=1e-8, amsgrad=true, maximize=true"},                    \
                            {0}}
-const taper_op taper_op_fused_adam_ = {.infer = fused_adam_infer, .kernels = fused_adam_kernels, .samples = FUSED_ADAM_SAMPLES};
-const taper_op taper_op_fused_adamw_ = {.infer = fused_adam_infer, .kernels = fused_adamw_kernels, .samples = FUSED_ADAM_SAMPLES};
+const taper_op taper_op_fused_adam_ = {.infer = fused_adam_infer, .kernels = fused_adam_kernels, .workspace = fused_adam_workspace, .samples = FUSED_ADAM_SAMPLES};
+const taper_op taper_op_fused_adamw_ = {.infer = fused_adam_infer, .kernels = fused_adamw_kernels, .workspace = fused_adam_workspace, .samples = FUSED_ADAM_SAMPLES};
 
 /* ---- rmsprop ---- */
 static taper_status fused_rmsprop_infer(taper_call *c) { return optim_infer(c, 6); }
-static void fused_rmsprop_each(optim_item *item, taper_call *c, int i) {
-    (void)item;
-    optim_count(c, 5, i);
-}
-static taper_status fused_rmsprop_cpu(taper_call *c) {
+static taper_status fused_rmsprop_run(taper_call *c) {
     const taper_arg *a = c->args;
     taper_optim_numbers k = {.lr = a[6].f, .beta2 = a[7].f, .eps = a[8].f, .weight_decay = a[9].f, .momentum = a[10].f, .centered = a[11].i,
                              .maximize = a[12].i, .with_momentum = a[10].f > 0};
-    if (optim_scaler(&k, c, 13, 14)) return TAPER_OK;
     if (a[0].count && ((k.with_momentum && !a[3].count) || (k.centered && !a[4].count)))
         return TAPER_FAIL(TAPER_RUNTIME, "%s: momentum needs momentum buffers and centered needs averages, one for each parameter", c->row->name);
-    return optim_run(c, 5, TAPER_SIMD_PICK(taper__optim_loops)->rmsprop, &k, fused_rmsprop_each);
+    return optim_run(c, TAPER_OPTIM_RMSPROP, 5, &k, 5, 13);
 }
-static const taper_kernel fused_rmsprop_kernels[] = {{"cpu", TAPER_CPU, NULL, fused_rmsprop_cpu}, {0}};
+static const taper_kernel fused_rmsprop_kernels[] = {{"cuda", TAPER_CUDA, NULL, fused_rmsprop_run}, {"cpu", TAPER_CPU, NULL, fused_rmsprop_run}, {0}};
 const taper_op taper_op_fused_rmsprop_ = {
     .infer = fused_rmsprop_infer,
     .kernels = fused_rmsprop_kernels,
@@ -319,9 +321,15 @@ static taper_status clip_grad_norm_cpu(taper_call *c) {
     }
     return taper_scope_end(&s);
 }
-static const taper_kernel clip_grad_norm_kernels[] = {{"cpu", TAPER_CPU, NULL, clip_grad_norm_cpu}, {0}};
+static taper_status clip_grad_norm_cuda(taper_call *c) {
+    taper_optim_item *items = NULL;
+    TAPER_TRY(taper__optim_items(&items, c, 1));
+    return taper__optim_items_end(items, c, 1, 1, taper__clip_cuda(c, items));
+}
+static const taper_kernel clip_grad_norm_kernels[] = {{"cuda", TAPER_CUDA, NULL, clip_grad_norm_cuda}, {"cpu", TAPER_CPU, NULL, clip_grad_norm_cpu}, {0}};
 const taper_op taper_op_clip_grad_norm_ = {
     .infer = clip_grad_norm_infer,
     .kernels = clip_grad_norm_kernels,
+    .workspace = taper__clip_workspace,
     .samples = (const taper_sample[]){{"{[2,3]:nograd,[4]:nograd}, 1.0"}, {"{[2,3]:nograd}, 100.0"}, {"{[2]:i64}, 1.0", .error = "expected a floating point tensor"}, {0}},
 };

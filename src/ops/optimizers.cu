@@ -52,15 +52,14 @@ template <class R, int KIND> EL_FN void opt_one(R &x, R &g, R *s, const opt_numb
     }
 }
 
-/* Four neighbours; DTYPE below zero: of each array its own. */
-template <class R, int KIND, int DTYPE> EL_FN void opt_four(const taper_optim_entry &e, int64_t at, const opt_numbers<R> &k, const taper_optim_common &c) {
+/* Four neighbours, all float32. */
+template <class R, int KIND> EL_FN void opt_four(const taper_optim_entry &e, int64_t at, const opt_numbers<R> &k, const taper_optim_common &c) {
     R x[4], g[4], s[3][4];
-#define OPT_DTYPE(i) (DTYPE < 0 ? (int)e.dtype[i] : DTYPE)
-    el_load4<R>(x, e.data[0], at, OPT_DTYPE(0));
-    el_load4<R>(g, e.data[1], at, OPT_DTYPE(1));
+    el_load4<R>(x, e.data[0], at, TAPER_F32);
+    el_load4<R>(g, e.data[1], at, TAPER_F32);
 #pragma unroll
     for (int i = 0; i < 3; i++)
-        if (e.data[2 + i]) el_load4<R>(s[i], e.data[2 + i], at, OPT_DTYPE(2 + i));
+        if (e.data[2 + i]) el_load4<R>(s[i], e.data[2 + i], at, TAPER_F32);
         else s[i][0] = s[i][1] = s[i][2] = s[i][3] = 0;
 #pragma unroll
     for (int j = 0; j < 4; j++) {
@@ -68,14 +67,15 @@ template <class R, int KIND, int DTYPE> EL_FN void opt_four(const taper_optim_en
         opt_one<R, KIND>(x[j], g[j], one, k, c);
         s[0][j] = one[0], s[1][j] = one[1], s[2][j] = one[2];
     }
-    el_store4<R>(e.data[0], at, OPT_DTYPE(0), x);
-    if (c.unscaled) el_store4<R>(e.data[1], at, OPT_DTYPE(1), g);
+    el_store4<R>(e.data[0], at, TAPER_F32, x);
+    if (c.unscaled) el_store4<R>(e.data[1], at, TAPER_F32, g);
 #pragma unroll
     for (int i = 0; i < 3; i++)
-        if (e.data[2 + i]) el_store4<R>(e.data[2 + i], at, OPT_DTYPE(2 + i), s[i]);
+        if (e.data[2 + i]) el_store4<R>(e.data[2 + i], at, TAPER_F32, s[i]);
 }
 
-template <class R, int KIND> EL_FN void opt_step(const taper_optim_table &t, const taper_optim_common &c) {
+/* PLAIN: all arrays are float32 and begin at multiples of 16 bytes. */
+template <class R, int KIND, bool PLAIN> EL_FN void opt_step(const taper_optim_table &t, const taper_optim_common &c) {
     if (c.inf && el_load<float>(c.inf, 0, c.inf_dtype) != 0) return;
     const int i = opt_find(t, blockIdx.x);
     const taper_optim_entry &e = t.item[i];
@@ -87,38 +87,40 @@ template <class R, int KIND> EL_FN void opt_step(const taper_optim_table &t, con
     k.unscale = (R)(c.scale ? 1 / el_load<double>(c.scale, 0, c.scale_dtype) : c.unscale);
     k.size = k.root2 = 1;
     if (KIND == OPT_ADAM) k.size = (R)c.bias[2 * (t.base + i)], k.root2 = (R)c.bias[2 * (t.base + i) + 1];
-    int64_t at = from + threadIdx.x * 4;
-    if (sizeof(R) == 4 && e.plain && e.wide) {
-        for (; at + 4 <= end; at += OPT_THREADS * 4) opt_four<R, KIND, TAPER_F32>(e, at, k, c);
-    } else if (e.wide) {
+    int64_t one = from + threadIdx.x;
+    if (PLAIN) {
 #pragma unroll 1
-        for (; at + 4 <= end; at += OPT_THREADS * 4) opt_four<R, KIND, -1>(e, at, k, c);
+        for (int64_t at = from + threadIdx.x * 4; at + 4 <= end; at += OPT_THREADS * 4) opt_four<R, KIND>(e, at, k, c);
+        one += (end - from) / 4 * 4;
     }
-    int64_t one = e.wide ? at : from + threadIdx.x, last = e.wide ? (at + 4 < end ? at + 4 : end) : end;
+#define OPT_DTYPE(i) (PLAIN ? (int)TAPER_F32 : (int)e.dtype[i])
 #pragma unroll 1
-    for (; one < last; one += e.wide ? 1 : OPT_THREADS) {
-        R x = el_load<R>(e.data[0], one, e.dtype[0]), g = el_load<R>(e.data[1], one, e.dtype[1]), s[3];
+    for (; one < end; one += OPT_THREADS) {
+        R x = el_load<R>(e.data[0], one, OPT_DTYPE(0)), g = el_load<R>(e.data[1], one, OPT_DTYPE(1)), s[3];
 #pragma unroll
-        for (int j = 0; j < 3; j++) s[j] = e.data[2 + j] ? el_load<R>(e.data[2 + j], one, e.dtype[2 + j]) : (R)0;
+        for (int j = 0; j < 3; j++) s[j] = e.data[2 + j] ? el_load<R>(e.data[2 + j], one, OPT_DTYPE(2 + j)) : (R)0;
         opt_one<R, KIND>(x, g, s, k, c);
-        el_store<R>(e.data[0], one, e.dtype[0], x);
-        if (c.unscaled) el_store<R>(e.data[1], one, e.dtype[1], g);
+        el_store<R>(e.data[0], one, OPT_DTYPE(0), x);
+        if (c.unscaled) el_store<R>(e.data[1], one, OPT_DTYPE(1), g);
 #pragma unroll
         for (int j = 0; j < 3; j++)
-            if (e.data[2 + j]) el_store<R>(e.data[2 + j], one, e.dtype[2 + j], s[j]);
+            if (e.data[2 + j]) el_store<R>(e.data[2 + j], one, OPT_DTYPE(2 + j), s[j]);
     }
 }
-#define OPT_KERNEL(name, R, KIND)                                                                                      \
-    extern "C" __global__ void __launch_bounds__(OPT_THREADS) optim_##name(const __grid_constant__ taper_optim_table t,        \
+#define OPT_KERNEL(name, R, KIND, PLAIN)                                                                                     \
+    extern "C" __global__ void __launch_bounds__(OPT_THREADS, 3) optim_##name(const __grid_constant__ taper_optim_table t,        \
                                                                            const __grid_constant__ taper_optim_common c) {     \
-        opt_step<R, KIND>(t, c);                                                                                       \
+        opt_step<R, KIND, PLAIN>(t, c);                                                                                      \
     }
-OPT_KERNEL(sgd_f32, float, OPT_SGD)
-OPT_KERNEL(sgd_f64, double, OPT_SGD)
-OPT_KERNEL(adam_f32, float, OPT_ADAM)
-OPT_KERNEL(adam_f64, double, OPT_ADAM)
-OPT_KERNEL(rmsprop_f32, float, OPT_RMSPROP)
-OPT_KERNEL(rmsprop_f64, double, OPT_RMSPROP)
+OPT_KERNEL(sgd_plain, float, OPT_SGD, true)
+OPT_KERNEL(sgd_any, float, OPT_SGD, false)
+OPT_KERNEL(sgd_f64, double, OPT_SGD, false)
+OPT_KERNEL(adam_plain, float, OPT_ADAM, true)
+OPT_KERNEL(adam_any, float, OPT_ADAM, false)
+OPT_KERNEL(adam_f64, double, OPT_ADAM, false)
+OPT_KERNEL(rmsprop_plain, float, OPT_RMSPROP, true)
+OPT_KERNEL(rmsprop_any, float, OPT_RMSPROP, false)
+OPT_KERNEL(rmsprop_f64, double, OPT_RMSPROP, false)
 
 /* Counts the steps and makes what adam corrects with; a thread for each tensor. Nothing is counted after an overflow. */
 extern "C" __global__ void __launch_bounds__(64) optim_count(const __grid_constant__ taper_optim_steps t, const __grid_constant__ taper_optim_common c) {
@@ -142,13 +144,14 @@ template <class F> EL_FN void opt_each(const taper_optim_table &t, const F &f) {
     const int64_t end = e.numel - from < TAPER_OPTIM_STRETCH ? e.numel : from + TAPER_OPTIM_STRETCH;
     const int dtype = e.dtype[0];
     for (int64_t at = from + threadIdx.x * 4; at < end; at += OPT_THREADS * 4) {
-        double wide[4];
+        double wide;
         float v[4];
         const int n = (int)(end - at < 4 ? end - at : 4);
         if (dtype == TAPER_F64) {
-            for (int j = 0; j < n; j++) wide[j] = ((double *)e.data[0])[at + j];
-            if (f(wide, n))
-                for (int j = 0; j < n; j++) ((double *)e.data[0])[at + j] = wide[j];
+            for (int j = 0; j < n; j++) {
+                wide = ((double *)e.data[0])[at + j];
+                if (f(&wide, 1)) ((double *)e.data[0])[at + j] = wide;
+            }
         } else if (e.wide && n == 4) {
             el_load4<float>(v, e.data[0], at, dtype);
             if (f(v, 4)) el_store4<float>(e.data[0], at, dtype, v);

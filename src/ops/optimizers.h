@@ -22,4 +22,27 @@ typedef struct taper_optim_loops {
 } taper_optim_loops;
 TAPER_SIMD_DECLARE(taper_optim_loops, taper__optim_loops);
 
+/* One parameter: its arrays in the parameter's layout, and copies of those tensors that lie otherwise. */
+typedef struct taper_optim_item {
+    void *arrays[TAPER_OPTIM_ARRAYS];
+    taper_tensor *given[TAPER_OPTIM_ARRAYS], *copies[TAPER_OPTIM_ARRAYS];
+    uint8_t dtype[TAPER_OPTIM_ARRAYS];
+    int64_t numel, chunk; /* chunks before this parameter */
+    double step;          /* counted by the host */
+    taper_optim_numbers numbers;
+} taper_optim_item;
+/* Items for the lists in arguments 0..nlists-1 of the call; those that end writes back: what was copied of the lists in `written`. */
+taper_status taper__optim_items(taper_optim_item **out, const taper_call *c, int nlists);
+taper_status taper__optim_items_end(taper_optim_item *items, const taper_call *c, int nlists, unsigned written, taper_status st);
+
+/* ---- optimizers_cuda.c ---- */
+typedef enum taper_optim_kind { TAPER_OPTIM_SGD, TAPER_OPTIM_ADAM, TAPER_OPTIM_RMSPROP } taper_optim_kind;
+/* steps: the list of step counts, -1: none. scale and inf as given; those in host memory are in *n already. */
+taper_status taper__optim_step_cuda(taper_call *c, taper_optim_kind kind, taper_optim_item *items, int narrays, const taper_optim_numbers *n, int steps,
+                                    const taper_tensor *scale, const taper_tensor *inf);
+size_t taper__clip_workspace(const taper_call *c);
+taper_status taper__clip_cuda(taper_call *c, taper_optim_item *items);
+taper_status taper__amp_unscale_cuda(taper_call *c, taper_optim_item *items);
+taper_status taper__amp_update_scale_cuda(taper_call *c);
+
 #endif

@@ -1,5 +1,5 @@
 /* Padding: constant_pad_nd and the modes reflect, replicate and circular. */
-#include "ops/op.h"
+#include "ops/range_cuda.h"
 
 static taper_status constant_pad_shape(const taper_tensor *self, const taper_arg *pad, int64_t *shape) {
     if (pad->count % 2)
@@ -72,35 +72,33 @@ const taper_op taper_op_constant_pad_nd = {
 
 /* ---- modes that repeat elements: an index per padded dim ---- */
 
-typedef enum pad_mode { PAD_REFLECT, PAD_REPLICATE, PAD_CIRCULAR } pad_mode;
-
-static int64_t pad_source(pad_mode mode, int64_t i, int64_t n) {
-    if (mode == PAD_REPLICATE) return i < 0 ? 0 : i >= n ? n - 1 : i;
-    if (mode == PAD_CIRCULAR) return i < 0 ? i + n : i >= n ? i - n : i;
-    if (i < 0) i = -i;
-    return i >= n ? 2 * (n - 1) - i : i;
-}
-
-static taper_status pad_dim(taper_tensor **t, taper_scope *s, pad_mode mode, int dim, int64_t left, int64_t right, const taper_tensor *whole) {
+static taper_status pad_dim(taper_tensor **t, taper_scope *s, taper_range_what mode, int dim, int64_t left, int64_t right, const taper_tensor *whole) {
     int64_t n = whole->shape[dim], size = n + left + right;
     taper_tensor *index = NULL;
     taper_device device = whole->device;
-    if (mode == PAD_REFLECT && (left >= n || right >= n))
+    if (mode == TAPER_RANGE_REFLECT && (left >= n || right >= n))
         return TAPER_FAIL(TAPER_RUNTIME, "Argument #4: Padding size should be less than the corresponding input dimension, but got: padding (%lld, %lld) at dimension %d of input %s",
                           (long long)left, (long long)right, dim, TAPER_SHAPE(whole));
-    if (mode == PAD_CIRCULAR && (left > n || right > n))
+    if (mode == TAPER_RANGE_CIRCULAR && (left > n || right > n))
         return TAPER_FAIL(TAPER_RUNTIME, "Padding value causes wrapping around more than once: padding (%lld, %lld) at dimension %d of input %s", (long long)left, (long long)right, dim,
                           TAPER_SHAPE(whole));
     if (size < 0 || (!n && size))
         return TAPER_FAIL(TAPER_RUNTIME, "pad: dimension %d of input %s is too small for padding (%lld, %lld)", dim, TAPER_SHAPE(whole), (long long)left, (long long)right);
-    TAPER_TRY(taper__tensor_empty(&index, TAPER_I64, taper_cpu(), 1, &size, "pad"));
-    for (int64_t i = 0; i < size; i++) ((int64_t *)taper__data(index))[i] = pad_source(mode, i - left, n);
-    index = tx_to(s, taper_scope_own(s, index), &device, TAPER_DTYPE_NONE, false, false);
+    taper_device at = device.type == TAPER_CUDA ? device : taper_cpu();
+    TAPER_TRY(taper__tensor_empty(&index, TAPER_I64, at, 1, &size, "pad"));
+    taper_scope_own(s, index);
+    if (at.type == TAPER_CUDA) {
+        taper_range_args k = {.what = mode, .size = n, .left = left};
+        TAPER_TRY(taper__range_cuda(index, &k, "pad"));
+    } else {
+        for (int64_t i = 0; i < size; i++) ((int64_t *)taper__data(index))[i] = taper__range_pad(mode, i - left, n);
+        index = tx_to(s, index, &device, TAPER_DTYPE_NONE, false, false);
+    }
     *t = tx_index_select(s, *t, dim, index);
     return s->status;
 }
 
-static taper_status pad_repeating(taper_call *c, taper_scope *s, pad_mode mode, const char *word) {
+static taper_status pad_repeating(taper_call *c, taper_scope *s, taper_range_what mode, const char *word) {
     taper_tensor *self = c->args[0].t, *t = self;
     const taper_arg *pad = &c->args[1];
     int n = pad->count / 2;
@@ -123,9 +121,9 @@ static taper_status pad_compose(taper_call *c, taper_scope *s) {
         return s->status;
     }
     if (value && c->args[3].f != 0) return TAPER_FAIL(TAPER_RUNTIME, "Padding mode \"%s\" doesn't take in value argument", mode);
-    if (!strcmp(mode, "reflect")) return pad_repeating(c, s, PAD_REFLECT, mode);
-    if (!strcmp(mode, "replicate")) return pad_repeating(c, s, PAD_REPLICATE, mode);
-    if (!strcmp(mode, "circular")) return pad_repeating(c, s, PAD_CIRCULAR, mode);
+    if (!strcmp(mode, "reflect")) return pad_repeating(c, s, TAPER_RANGE_REFLECT, mode);
+    if (!strcmp(mode, "replicate")) return pad_repeating(c, s, TAPER_RANGE_REPLICATE, mode);
+    if (!strcmp(mode, "circular")) return pad_repeating(c, s, TAPER_RANGE_CIRCULAR, mode);
     return TAPER_FAIL(TAPER_NOT_IMPLEMENTED, "Unrecognised padding mode %s", mode);
 }
 const taper_op taper_op_pad = {
@@ -135,8 +133,8 @@ const taper_op taper_op_pad = {
                                       {"[2,3], (3,0), reflect", .error = "padding (3, 0) at dimension 1 of input [2, 3]"}, {"[2,3], (1,1), mirror", .error = "Unrecognised padding mode mirror"},
                                       {"[3], (1,1), reflect", .error = "non-constant padding"}, {0}}};
 
-static taper_status reflection_compose(taper_call *c, taper_scope *s) { return pad_repeating(c, s, PAD_REFLECT, "reflect"); }
-static taper_status replication_compose(taper_call *c, taper_scope *s) { return pad_repeating(c, s, PAD_REPLICATE, "replicate"); }
+static taper_status reflection_compose(taper_call *c, taper_scope *s) { return pad_repeating(c, s, TAPER_RANGE_REFLECT, "reflect"); }
+static taper_status replication_compose(taper_call *c, taper_scope *s) { return pad_repeating(c, s, TAPER_RANGE_REPLICATE, "replicate"); }
 #define PAD_OP(fn, ...) {.compose = fn, .samples = (const taper_sample[]){__VA_ARGS__, {0}}}
 const taper_op taper_op_reflection_pad1d = PAD_OP(reflection_compose, {"[2,3], (1,2)"}, {"[2,3], (3,0)", .error = "padding (3, 0)"});
 const taper_op taper_op_reflection_pad2d = PAD_OP(reflection_compose, {"[1,3,3], (1,2,0,1)"}, {"[2,3], (1,1,1,1)", .error = "input [2, 3]"});

@@ -30,10 +30,10 @@ static bool product_layout(taper_matrix x, int64_t rows, int64_t cols, bool *tra
 }
 
 bool taper__product_has_cublaslt(const taper_call *c, const char **why) {
-    static _Thread_local char reason[256];
+    char reason[256];
     (void)c;
     if (taper__cublaslt_available(reason, sizeof reason)) return true;
-    if (why) *why = reason;
+    if (why) *why = "cuBLASLt cannot be used here (taper version -v says why)";
     return false;
 }
 

@@ -1,13 +1,13 @@
 /* arange, linspace, logspace. */
 #include <math.h>
 
-#include "ops/op.h"
+#include "ops/range_cuda.h"
 
 typedef struct range_job {
     taper_tensor *t;
     double start, end, step, base;
     int64_t istart, istep, n;
-    int what; /* 0 arange, 1 linspace, 2 logspace */
+    int what; /* taper_range_what */
 } range_job;
 
 /* ---- arange ---- */
@@ -65,16 +65,14 @@ static taper_status arange_infer(taper_call *c) {
     return taper__out(c, 0, dtype, 1, &n);
 }
 static taper_status range_fill(taper_call *c, range_job *j, taper_range_fn fn) {
-    taper_tensor *host = NULL, *out = c->out[0];
+    taper_tensor *out = c->out[0];
     j->t = out;
-    if (out->device.type != TAPER_CPU) { /* made here, sent there */
-        TAPER_TRY(taper__tensor_empty(&host, (taper_dtype)out->dtype, taper_cpu(), out->ndim, out->shape, c->row->name));
-        j->t = host;
+    if (out->device.type == TAPER_CUDA) {
+        taper_range_args k = {.start = j->start, .end = j->end, .step = j->step, .base = j->base, .istart = j->istart, .istep = j->istep, .what = j->what};
+        return taper__range_cuda(out, &k, c->row->name);
     }
     taper__parallel_for(out->numel, 16384, fn, j);
-    taper_status st = host ? taper__copy_data(out, host) : TAPER_OK;
-    taper_tensor_release(host);
-    return st;
+    return TAPER_OK;
 }
 static taper_status arange_run(taper_call *c) {
     taper_arg start, end, step;
@@ -84,7 +82,7 @@ static taper_status arange_run(taper_call *c) {
 }
 static const taper_kernel arange_kernels[] = {{"cpu", TAPER_CPU, NULL, arange_run}, {"cuda", TAPER_CUDA, NULL, arange_run}, {0}};
 const taper_op taper_op_arange = {
-    .infer = arange_infer, .kernels = arange_kernels, .samples = (const taper_sample[]){{"5"}, {"2.5"}, {"4, dtype=float64"}, {"-1", .error = "inconsistent with step sign"}, {0}}};
+    .infer = arange_infer, .kernels = arange_kernels, .samples = (const taper_sample[]){{"5"}, {"2.5"}, {"4, dtype=float64"}, {"5000"}, {"-1", .error = "inconsistent with step sign"}, {0}}};
 const taper_op taper_op_arange_start = {
     .infer = arange_infer, .kernels = arange_kernels, .samples = (const taper_sample[]){{"2, 5"}, {"0.5, 3"}, {"3, 3"}, {"3, 1", .error = "inconsistent with step sign"}, {0}}};
 const taper_op taper_op_arange_step = {
@@ -160,7 +158,7 @@ static const taper_kernel logspace_kernels[] = {{"cpu", TAPER_CPU, NULL, logspac
 const taper_op taper_op_linspace = {
     .infer = linspace_infer,
     .kernels = linspace_kernels,
-    .samples = (const taper_sample[]){{"0, 1, 5"}, {"-2.5, 3, 4, dtype=float64"}, {"3, 10, 1"}, {"0, 10, 4, dtype=int64"}, {"0, 1, 0"}, {"0, 1, -1", .error = "non-negative, got -1"}, {0}}};
+    .samples = (const taper_sample[]){{"0, 1, 5"}, {"-2.5, 3, 4, dtype=float64"}, {"3, 10, 1"}, {"0, 10, 4, dtype=int64"}, {"0, 1, 700, dtype=bfloat16"}, {"-3, 3, 3000"}, {"0, 1, 0"}, {"0, 1, -1", .error = "non-negative, got -1"}, {0}}};
 const taper_op taper_op_logspace = {
     .infer = linspace_infer,
     .kernels = logspace_kernels,

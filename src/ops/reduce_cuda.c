@@ -27,6 +27,8 @@ void taper__reduce_cut(taper_reduce_args *k, int size, int wide) {
     if (wide && k->ninner == 1 && k->inner_stride[0] == 1 && k->inner >= 4 * n) {
         k->way = TAPER_RED_ALONG;
         while (lanes > 4 && k->inner < (int64_t)lanes * n * TAPER_RED_AHEAD) lanes /= 2;
+        /* Joining lanes costs more than a few loads, as long as there are rows enough to keep the GPU busy. */
+        while (lanes > 8 && k->inner < (int64_t)lanes * n * TAPER_RED_AHEAD * 8 && k->outputs * (lanes / 2) >= (int64_t)WANTED * TAPER_RED_THREADS) lanes /= 2;
         most = k->inner / ((int64_t)lanes * n * TAPER_RED_AHEAD);
     } else if (wide == 1 && reduce_can_cross(k, size)) {
         k->way = TAPER_RED_ACROSS;

@@ -25,13 +25,15 @@ template <class R_, bool SMALLEST> struct red_arg {
     static const int wide = TAPER_RED_WIDE_F32;
     RED_IN S none(const taper_reduce_args &) { return {SMALLEST ? red_limits<R>::high() : red_limits<R>::low(), INT64_MAX}; }
     RED_IN void step(const taper_reduce_args &, S &s, R x, int64_t i) {
-        if (red_better<R, SMALLEST>(x, i, s)) s.value = x, s.place = i;
+        const bool take = (SMALLEST ? x < s.value : x > s.value) || (x != x && s.value == s.value); /* a lane sees rising places */
+        s.value = take ? x : s.value;
+        s.place = take ? i : s.place;
     }
     RED_IN void join(S &a, const S &b) {
         if (red_better<R, SMALLEST>(b.value, b.place, a)) a = b;
     }
     RED_IN void store(const taper_reduce_args &k, int64_t o, S s) {
-        ((int64_t *)k.other)[o] = s.place;
+        ((int64_t *)k.other)[o] = s.place == INT64_MAX ? 0 : s.place; /* none was better than the worst value there is */
         if (k.out) el_store<R>(k.out, o, k.dtype_out, s.value);
     }
 };

@@ -1,5 +1,5 @@
 /* repeat, tile, repeat_interleave. */
-#include "ops/op.h"
+#include "ops/index_cuda.h"
 
 /* Each repeated dim is seen as (times, size), of which the first is expanded; one copy at the end. */
 static taper_tensor *repeat_make(taper_scope *s, taper_tensor *t, const int64_t *times, int n) {
@@ -92,9 +92,29 @@ static taper_status repeat_interleave_compose(taper_call *c, taper_scope *s) {
     return s->status;
 }
 
+/* The same on a GPU: the running sums stay there; the host waits for the least and the total, which gives the shape. */
+static taper_tensor *repeat_indices_gpu(taper_scope *s, taper_tensor *repeats, const taper_arg *output_size) {
+    int64_t least = 0, total = 0, last = repeats->numel - 1, n = repeats->numel;
+    taper_tensor *ends = tx_contiguous(s, tx_cumsum(s, repeats, 0, TAPER_I64)), *t = NULL;
+    if (ends && n) {
+        taper_tensor *low = tx_min(s, repeats), *top = tx_select(s, ends, 0, last);
+        if (s->status == TAPER_OK) s->status = taper_tensor_item_int(low, &least);
+        if (s->status == TAPER_OK) s->status = taper_tensor_item_int(top, &total);
+    }
+    if (s->status == TAPER_OK && least < 0) s->status = TAPER_FAIL(TAPER_RUNTIME, "repeats can not be negative, got %lld", (long long)least);
+    if (s->status == TAPER_OK && output_size->kind == TAPER_ARG_INT && output_size->i != total)
+        s->status = TAPER_FAIL(TAPER_RUNTIME, "allocated size does not match required size: output_size %lld, the repeats sum to %lld", (long long)output_size->i, (long long)total);
+    if (s->status == TAPER_OK) s->status = taper__tensor_empty(&t, TAPER_I64, repeats->device, 1, &total, "repeat_interleave");
+    if (s->status != TAPER_OK) return NULL;
+    taper_scope_own(s, t);
+    s->status = taper__repeat_indices_cuda(t, ends);
+    return t;
+}
+
 /* The numbers 0, 1, ... each repeats[i] times, on the device of repeats. */
 static taper_tensor *repeat_indices(taper_scope *s, taper_tensor *repeats, const taper_arg *output_size) {
     taper_device cpu = taper_cpu(), home = repeats->device;
+    if (home.type == TAPER_CUDA) return repeat_indices_gpu(s, repeats, output_size);
     taper_tensor *host = tx_contiguous(s, tx_to(s, repeats, &cpu, TAPER_I64, false, false)), *t = NULL;
     if (!host) return NULL;
     const int64_t *p = taper__data(host);
@@ -156,6 +176,6 @@ const taper_op taper_op_repeat_interleave = {
     .samples = (const taper_sample[]){{"[2,3], 2"}, {"[2,3], 3, 1"}, {"[2,3], 2, 0"}, {"[2,3], 1, 0"}, {"[2], -1", .error = "repeats can not be negative"}, {0}}};
 const taper_op taper_op_repeat_interleave_each = {
     .compose = repeat_interleave_each_compose,
-    .samples = (const taper_sample[]){{"[3,2], [3]:i64<4, 0"}, {"[3], [3]:i64<3"}, {"[2,2], [1]:i64=(2), 1"}, {"[3], [2]:i64<3", .error = "repeats.size(0) = 2 and input.size(0) = 3"}, {0}}};
+    .samples = (const taper_sample[]){{"[3,2], [3]:i64<4, 0"}, {"[3], [3]:i64<3"}, {"[2,2], [1]:i64=(2), 1"}, {"[200]:nograd, [200]:i32<9, 0"}, {"[3], [2]:i64<3", .error = "repeats.size(0) = 2 and input.size(0) = 3"}, {0}}};
 const taper_op taper_op_repeat_interleave_count = {
     .compose = repeat_interleave_count_compose, .samples = (const taper_sample[]){{"[4]:i64<4"}, {"[2,2]:i64<3", .error = "only accept 1D"}, {"[2]:f32", .error = "has to be Long or Int"}, {0}}};

@@ -1,5 +1,5 @@
-/* Rows that are read once: each thread holds COUNT times 16 bytes of its row in registers. THREADS of a row are a warp (eight
- * rows to a block of 256) or a whole block. */
+/* Rows that are read once: each thread holds COUNT times 16 bytes of its row in registers. THREADS of a row are a whole
+ * block, or a warp or eight threads (blocks of 256 then have several rows). */
 #ifndef TAPER_OPS_ROW_HOLD_CUH
 #define TAPER_OPS_ROW_HOLD_CUH
 
@@ -107,14 +107,16 @@ struct row_highest { /* NaN wins */
 };
 /* One value of all threads of a row, by a fixed tree; each of them gets it. */
 template <class OP, int THREADS> EL_FN float row_all(float v) {
+    /* Rows of fewer threads than a warp may end at different times. */
+    const unsigned mask = THREADS < 32 ? ((1u << (THREADS % 32)) - 1) << (threadIdx.x % 32 / THREADS * THREADS) : 0xffffffffu;
 #pragma unroll
-    for (int d = 16; d > 0; d /= 2) v = OP::join(v, __shfl_xor_sync(0xffffffffu, v, d));
-    if (THREADS == 32) return v;
+    for (int d = (THREADS < 32 ? THREADS : 32) / 2; d > 0; d /= 2) v = OP::join(v, __shfl_xor_sync(mask, v, d));
+    if (THREADS <= 32) return v;
     __shared__ float part[32];
     __syncthreads();
     if (threadIdx.x % 32 == 0) part[threadIdx.x / 32] = v;
     __syncthreads();
-    v = part[threadIdx.x % (THREADS / 32)];
+    v = part[threadIdx.x % (THREADS < 32 ? 1 : THREADS / 32)];
 #pragma unroll
     for (int d = THREADS / 64; d > 0; d /= 2) v = OP::join(v, __shfl_xor_sync(0xffffffffu, v, d));
     return v;

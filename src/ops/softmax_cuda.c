@@ -9,11 +9,12 @@ static taper_cuda_kernel softmax_rows[2] = {TAPER_CUDA_KERNEL("softmax", "softma
 /* Rows whose threads hold `count` times 16 bytes each; the last one, any length. Shortest first. */
 static const struct {
     int threads, count; /* of a row */
-} softmax_sizes[2][TAPER_SOFTMAX_SIZES] = {{{32, 1}, {32, 4}, {32, 8}, {256, 4}, {256, 8}, {512, 8}, {512, 16}, {1024, 0}},
-                                           {{32, 1}, {32, 4}, {32, 8}, {256, 4}, {256, 8}, {512, 8}, {1024, 0}}};
+} softmax_sizes[2][TAPER_SOFTMAX_SIZES] = {{{8, 1}, {8, 4}, {32, 4}, {32, 8}, {256, 2}, {256, 4}, {256, 8}, {512, 8}, {512, 16}, {1024, 0}},
+                                           {{8, 1}, {8, 4}, {32, 4}, {32, 8}, {256, 2}, {256, 4}, {256, 8}, {512, 8}, {1024, 0}}};
 #define SOFTMAX_HELD(which, dtype)                                                                                     \
-    TAPER_CUDA_KERNEL("softmax_rows", which dtype "_32_1"), TAPER_CUDA_KERNEL("softmax_rows", which dtype "_32_4"),    \
-        TAPER_CUDA_KERNEL("softmax_rows", which dtype "_32_8"), TAPER_CUDA_KERNEL("softmax_rows", which dtype "_256_4"), \
+    TAPER_CUDA_KERNEL("softmax_rows", which dtype "_8_1"), TAPER_CUDA_KERNEL("softmax_rows", which dtype "_8_4"),      \
+        TAPER_CUDA_KERNEL("softmax_rows", which dtype "_32_4"), TAPER_CUDA_KERNEL("softmax_rows", which dtype "_32_8"), \
+        TAPER_CUDA_KERNEL("softmax_rows", which dtype "_256_2"), TAPER_CUDA_KERNEL("softmax_rows", which dtype "_256_4"), \
         TAPER_CUDA_KERNEL("softmax_rows", which dtype "_256_8"), TAPER_CUDA_KERNEL("softmax_rows", which dtype "_512_8")
 #define SOFTMAX_KERNELS(dtype)                                                                                         \
     {{SOFTMAX_HELD("softmax_", dtype), TAPER_CUDA_KERNEL("softmax_rows", "softmax_" dtype "_512_16"),                  \

@@ -4,7 +4,7 @@
 
 #include "device/cuda/cuda.h"
 
-enum { TAPER_SOFTMAX_SIZES = 8 };
+enum { TAPER_SOFTMAX_SIZES = 10 };
 
 /* Which of the kernels takes rows of n elements of `size` bytes, and its grid. The last one takes any length, and rows that do
  * not begin at 16-byte boundaries. */

@@ -145,9 +145,11 @@ template <class T, int THREADS> EL_FN void sm_backward_long(void *out, const voi
     SM_ENTRY(dtype##_##threads##_##count, block, (sm_forward<row_##dtype, threads, count>(out, x, rows, n, log)))      \
     SM_ENTRY(backward_##dtype##_##threads##_##count, block, (sm_backward<row_##dtype, threads, count>(out, x, y, rows, n, log)))
 #define SM_DTYPE(dtype)                                                                                                \
-    SM_HELD(dtype, 32, 1, 256)                                                                                         \
+    SM_HELD(dtype, 8, 1, 256)                                                                                          \
+    SM_HELD(dtype, 8, 4, 256)                                                                                          \
     SM_HELD(dtype, 32, 4, 256)                                                                                         \
     SM_HELD(dtype, 32, 8, 256)                                                                                         \
+    SM_HELD(dtype, 256, 2, 256)                                                                                        \
     SM_HELD(dtype, 256, 4, 256)                                                                                        \
     SM_HELD(dtype, 256, 8, 256)                                                                                        \
     SM_HELD(dtype, 512, 8, 512)                                                                                        \

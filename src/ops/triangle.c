@@ -1,5 +1,6 @@
 /* Triangles and diagonals of matrices: tril, triu, their indices, eye, diag, diag_embed, diagflat. */
-#include "ops/op.h"
+#include "ops/range_cuda.h"
+#include "ops/triangle_cuda.h"
 
 static taper_status triangle_infer(taper_call *c) {
     const taper_tensor *self = c->args[0].t;
@@ -42,8 +43,10 @@ static taper_status triangle_run(taper_call *c, bool upper) {
 }
 static taper_status tril_cpu(taper_call *c) { return triangle_run(c, false); }
 static taper_status triu_cpu(taper_call *c) { return triangle_run(c, true); }
-static const taper_kernel tril_kernels[] = {{"cpu", TAPER_CPU, NULL, tril_cpu}, {0}};
-static const taper_kernel triu_kernels[] = {{"cpu", TAPER_CPU, NULL, triu_cpu}, {0}};
+static taper_status tril_gpu(taper_call *c) { return taper__triangle_cuda(c->out[0], c->args[0].t, c->args[1].i, false, "tril"); }
+static taper_status triu_gpu(taper_call *c) { return taper__triangle_cuda(c->out[0], c->args[0].t, c->args[1].i, true, "triu"); }
+static const taper_kernel tril_kernels[] = {{"cpu", TAPER_CPU, NULL, tril_cpu}, {"cuda", TAPER_CUDA, NULL, tril_gpu}, {0}};
+static const taper_kernel triu_kernels[] = {{"cpu", TAPER_CPU, NULL, triu_cpu}, {"cuda", TAPER_CUDA, NULL, triu_gpu}, {0}};
 static taper_status tril_vjp(taper_vjp *v) {
     v->d[0] = tx_tril(v->scope, v->grad[0], v->args[1].i);
     return v->scope->status;
@@ -78,7 +81,16 @@ static taper_status triangle_indices(taper_call *c, taper_scope *s, bool upper) 
     int64_t first = !col ? row : !upper && offset < 0 ? -offset : 0, last = upper && row > col - offset ? col - offset : row;
     if (last - first > INT64_MAX / 16 / (col ? col : 1) || last - first > (int64_t)1 << 32)
         return TAPER_FAIL(TAPER_MEMORY, "%s: no memory for the indices of %lld rows and %lld columns", c->row->name, (long long)row, (long long)col);
-    for (int64_t r = first; r < last; r++) shape[1] += triangle_last(r, offset, col, upper) - triangle_first(r, offset, col, upper);
+    shape[1] = taper__range_triangle(row, col, offset, upper);
+    if (device.type == TAPER_CUDA) {
+        taper_range_args k = {.row = row, .col = col, .offset = offset, .upper = upper, .count = shape[1], .what = TAPER_RANGE_TRIANGLE};
+        TAPER_TRY(taper__tensor_empty(&t, c->args[3].kind == TAPER_ARG_DTYPE ? c->args[3].dtype : TAPER_I64, device, 2, shape, c->row->name));
+        taper_scope_own(s, t);
+        TAPER_TRY(taper__range_cuda(t, &k, c->row->name));
+        c->nout = 1;
+        c->out[0] = taper_scope_keep(s, t);
+        return s->status;
+    }
     TAPER_TRY(taper__tensor_empty(&t, TAPER_I64, taper_cpu(), 2, shape, c->row->name));
     int64_t *p = taper__data(t), *q = p + shape[1];
     for (int64_t r = first; r < last; r++)
@@ -92,7 +104,7 @@ static taper_status triangle_indices(taper_call *c, taper_scope *s, bool upper) 
 }
 static taper_status tril_indices_compose(taper_call *c, taper_scope *s) { return triangle_indices(c, s, false); }
 static taper_status triu_indices_compose(taper_call *c, taper_scope *s) { return triangle_indices(c, s, true); }
-static const taper_sample triangle_indices_samples[] = {{"3, 3"}, {"3, 4, 1"}, {"4, 2, -1"}, {"0, 2"}, {"2, 2, dtype=int32"}, {"-1, 2", .error = "row must be non-negative"}, {0}};
+static const taper_sample triangle_indices_samples[] = {{"3, 3"}, {"3, 4, 1"}, {"4, 2, -1"}, {"70, 60, 3"}, {"3, 4, -9"}, {"3, 4, 9"}, {"0, 2"}, {"2, 2, dtype=int32"}, {"-1, 2", .error = "row must be non-negative"}, {0}};
 const taper_op taper_op_tril_indices = {.compose = tril_indices_compose, .samples = triangle_indices_samples};
 const taper_op taper_op_triu_indices = {.compose = triu_indices_compose, .samples = triangle_indices_samples};
 

@@ -31,4 +31,16 @@ void taper__cudnn_leave(int index);
 /* Message with cuDNN's own words. status NOT_SUPPORTED (3000-3999 in version 9, 9 in 8) gives NOT_IMPLEMENTED. */
 taper_status taper__cudnn_fail(int status, const char *call, const char *op);
 
+/* ---- dnn_conv.c ---- */
+/* A convolution or one of its gradients: sizes and strides of input (n c h w), weight (o c/groups kh kw) and output. */
+typedef enum taper_cudnn_product { TAPER_CUDNN_FORWARD, TAPER_CUDNN_INPUT, TAPER_CUDNN_WEIGHT } taper_cudnn_product;
+typedef struct taper_cudnn_conv {
+    int64_t x[4], w[4], y[4], x_strides[4], w_strides[4], y_strides[4], stride[2], padding[2], dilation[2];
+    int32_t product, dtype; /* taper_dtype: F16, BF16 or F32 */
+    int32_t tf32, unused;   /* float32 operands may be rounded to TF32 */
+} taper_cudnn_conv;
+/* Queued on the current stream; pointers are aligned to 16 bytes. NOT_IMPLEMENTED when cuDNN has no kernel for the case that
+ * gives the same bits each time. Plans are kept by description. */
+taper_status taper__cudnn_conv(const taper_cudnn_conv *c, void *x, void *w, void *y, int index, const char *op);
+
 #endif
