@@ -271,6 +271,7 @@ const taper_op taper_op_conv2d_input_grad = {
                                       {"(1,4,4,4), [6,2,3,3], [1,6,4,4], padding=1, groups=2"},
                                       {"(2,3,4,5), [6,1,3,3], [2,6,4,5], padding=1, groups=3"},
                                       {"(2,4,3,3), [5,4,1,1], [2,5,3,3]"},
+                                      {"(2,4,24,23), [6,2,3,2]:nograd, [2,6,24,24]:nograd, padding=1, groups=2", .tolerance = 1e-4},
                                       {"(2,4,3,3), [5,4,1,1], [2,5,3,4]", .error = "but grad_output is [2, 5, 3, 4]"},
                                       {0}},
 };

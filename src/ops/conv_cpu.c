@@ -14,6 +14,7 @@ enum {
     CONV_TILE_MAX = 1024,
     CONV_WEIGHT_PARTS = 16, /* of the weight's rows, each summed over all images by one thread */
     CONV_FEW_IMAGES = 8,
+    CONV_TURN_PLACES = 1024,
 };
 
 typedef struct conv_run {
@@ -195,8 +196,33 @@ static void conv_plane_input(void *ctx, int64_t begin, int64_t end) {
     }
 }
 
+/* With stride 1 the gradient is itself a convolution, of dy with the window turned round: patches are then only read. Turning
+ * the weight must be little beside the products. */
+static bool conv_turns(const taper_conv *g, taper_conv *f) {
+    *f = (taper_conv){.n = g->n, .c = g->o, .h = g->oh, .w = g->ow, .o = g->c, .oh = g->h, .ow = g->w, .kh = g->kh, .kw = g->kw, .stride = {1, 1},
+                      .dilation = {g->dilation[0], g->dilation[1]}, .groups = g->groups};
+    f->padding[0] = g->dilation[0] * (g->kh - 1) - g->padding[0];
+    f->padding[1] = g->dilation[1] * (g->kw - 1) - g->padding[1];
+    return g->stride[0] == 1 && g->stride[1] == 1 && f->padding[0] >= 0 && f->padding[1] >= 0 && g->kh * g->kw > 1 && g->n * g->oh * g->ow >= CONV_TURN_PLACES && !conv_is_depthwise(g);
+}
+static taper_status conv_input_turned(const taper_conv *g, const taper_conv *f, taper_dtype dtype, const char *w, const void *dy, void *dx) {
+    int64_t size = dtype == TAPER_F64 ? 8 : 4, window = g->kh * g->kw, M = g->o / g->groups, C = g->c / g->groups;
+    size_t bytes = (size_t)(g->o * C * window * size);
+    char *turned = taper__cpu_alloc(bytes);
+    if (!turned) return TAPER_FAIL(TAPER_MEMORY, "convolution: no memory for a weight of %lld elements", (long long)(g->o * C * window));
+    for (int64_t group = 0; group < g->groups; group++)
+        for (int64_t c = 0; c < C; c++)
+            for (int64_t o = 0; o < M; o++)
+                for (int64_t t = 0; t < window; t++)
+                    memcpy(turned + (((group * C + c) * M + o) * window + t) * size, w + (((group * M + o) * C + c) * window + window - 1 - t) * size, (size_t)size);
+    taper_status st = taper__conv_forward(f, dtype, dy, turned, NULL, dx);
+    taper__cpu_free(turned, bytes);
+    return st;
+}
+
 taper_status taper__conv_input_grad(const taper_conv *g, taper_dtype dtype, const void *w, const void *dy, void *dx) {
     conv_run r;
+    taper_conv turned;
     conv_start(&r, g, dtype);
     r.w = w, r.dy = dy, r.dx = dx;
     if (!g->n || !g->c || !g->h || !g->w) return TAPER_OK;
@@ -205,6 +231,7 @@ taper_status taper__conv_input_grad(const taper_conv *g, taper_dtype dtype, cons
         return TAPER_OK;
     }
     if (conv_is_depthwise(g)) return conv_run_all(&r, g->n * g->c, conv_plane_input);
+    if (conv_turns(g, &turned)) return conv_input_turned(g, &turned, dtype, w, dy, dx);
     r.images = conv_min(g->n, conv_max(1, r.tile / r.P));
     if (r.images > 1) r.tile = r.images * r.P;
     int64_t items = conv_ceil(g->n, r.images) * g->groups;
