@@ -20,6 +20,12 @@ taper_status taper__class_shape(taper_class_shape *out, const taper_call *c, con
 taper_status taper__class_weights(double *weights, const taper_class_shape *s, const taper_tensor *target, const taper_tensor *weight,
                                   int64_t ignore);
 
+/* ---- class_loss_cuda.c ---- */
+taper_status taper__cross_entropy_cuda(taper_call *c);
+taper_status taper__cross_entropy_backward_cuda(taper_call *c);
+taper_status taper__nll_loss_cuda(taper_call *c);
+taper_status taper__nll_loss_backward_cuda(taper_call *c);
+
 static inline double taper__class_load(const void *p, bool wide, int64_t i) { return wide ? ((const double *)p)[i] : (double)((const float *)p)[i]; }
 static inline void taper__class_store(void *p, bool wide, int64_t i, double v) {
     if (wide) ((double *)p)[i] = v;

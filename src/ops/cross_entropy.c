@@ -150,7 +150,7 @@ static taper_status cross_entropy_forward_cpu(taper_call *c) {
     taper__class_store(taper__data(c->out[2]), j.wide, 0, total);
     return TAPER_OK;
 }
-static const taper_kernel cross_entropy_forward_kernels[] = {{"cpu", TAPER_CPU, NULL, cross_entropy_forward_cpu}, {0}};
+static const taper_kernel cross_entropy_forward_kernels[] = {{"cuda", TAPER_CUDA, NULL, taper__cross_entropy_cuda}, {"cpu", TAPER_CPU, NULL, cross_entropy_forward_cpu}, {0}};
 
 static taper_status cross_entropy_forward_vjp(taper_vjp *v) {
     taper_tensor *w = v->args[2].kind == TAPER_ARG_TENSOR ? v->args[2].t : NULL;
@@ -193,7 +193,7 @@ static taper_status cross_entropy_backward_cpu(taper_call *c) {
     entropy_for(&j, entropy_backward);
     return TAPER_OK;
 }
-static const taper_kernel cross_entropy_backward_kernels[] = {{"cpu", TAPER_CPU, NULL, cross_entropy_backward_cpu}, {0}};
+static const taper_kernel cross_entropy_backward_kernels[] = {{"cuda", TAPER_CUDA, NULL, taper__cross_entropy_backward_cuda}, {"cpu", TAPER_CPU, NULL, cross_entropy_backward_cpu}, {0}};
 
 /* d = g (a p - b). In g it is linear: <h, d(1)>. In x: g a p (h - <h, p>), with -g a = the class sums of -g b, which is the same
  * operator with p = 0, that is with an infinite lse. */

@@ -84,7 +84,7 @@ static taper_status nll_loss_forward_infer(taper_call *c) {
 }
 static size_t nll_loss_workspace(const taper_call *c) {
     const taper_tensor *target = c->args[!strcmp(c->row->name, "nll_loss_backward") ? 2 : 1].t;
-    return (size_t)(target->numel + 1) * sizeof(double);
+    return (size_t)(2 * target->numel + 1) * sizeof(double);
 }
 
 static taper_status nll_loss_forward_cpu(taper_call *c) {
@@ -109,7 +109,7 @@ static taper_status nll_loss_forward_cpu(taper_call *c) {
     taper__class_store(taper__data(c->out[1]), wide, 0, total);
     return TAPER_OK;
 }
-static const taper_kernel nll_loss_forward_kernels[] = {{"cpu", TAPER_CPU, NULL, nll_loss_forward_cpu}, {0}};
+static const taper_kernel nll_loss_forward_kernels[] = {{"cuda", TAPER_CUDA, NULL, taper__nll_loss_cuda}, {"cpu", TAPER_CPU, NULL, nll_loss_forward_cpu}, {0}};
 
 static taper_status nll_loss_forward_vjp(taper_vjp *v) {
     taper_tensor *w = v->args[2].kind == TAPER_ARG_TENSOR ? v->args[2].t : NULL;
@@ -158,7 +158,7 @@ static taper_status nll_loss_backward_cpu(taper_call *c) {
     }
     return TAPER_OK;
 }
-static const taper_kernel nll_loss_backward_kernels[] = {{"cpu", TAPER_CPU, NULL, nll_loss_backward_cpu}, {0}};
+static const taper_kernel nll_loss_backward_kernels[] = {{"cuda", TAPER_CUDA, NULL, taper__nll_loss_backward_cuda}, {"cpu", TAPER_CPU, NULL, nll_loss_backward_cpu}, {0}};
 /* The loss is linear in its input, so the transpose of the gradient is the loss itself. */
 static taper_status nll_loss_backward_vjp(taper_vjp *v) {
     taper_tensor *w = v->args[3].kind == TAPER_ARG_TENSOR ? v->args[3].t : NULL;
