@@ -1,84 +1,127 @@
-/* Row loops of attention for one element type: included by attention_loops.simd.c with T, X and EXP. Sums and maxima run in
- * sixteen lanes, added in one fixed order. */
+/* Loops of attention for one element type: included by attention_loops.simd.c with T, X, LANES, EXP and LOG. `n` is one vector or two,
+ * and constant in each copy of a loop, so that what belongs to a query stays in registers. */
+#define NAME(f) TAPER_SIMD_JOIN(f, X)
+#define V(verb) TAPER_SIMD_JOIN(X, verb)
+#define FOR_N ATTENTION_VECTOR for (int u = 0; u < n; u++)
+#define BOTH(f, ...)                                                                                                                          \
+    do {                                                                                                                                      \
+        if (n == LANES)                                                                                                                       \
+            NAME(f)(LANES, __VA_ARGS__);                                                                                                      \
+        else                                                                                                                                  \
+            NAME(f)(2 * LANES, __VA_ARGS__);                                                                                                  \
+    } while (0)
 
-#define ATTENTION_JOIN_(a, b) a##_##b
-#define ATTENTION_JOIN(a, b) ATTENTION_JOIN_(a, b)
-#define NAME(f) ATTENTION_JOIN(f, X)
-
-static T NAME(row_max)(const T *s, int64_t n) {
-    T lane[16], max = -(T)INFINITY;
-    int64_t j = 0;
-    for (int u = 0; u < 16; u++) lane[u] = -(T)INFINITY;
-    for (; j + 16 <= n; j += 16)
-        for (int u = 0; u < 16; u++) lane[u] = s[j + u] > lane[u] ? s[j + u] : lane[u];
-    for (; j < n; j++) max = s[j] > max ? s[j] : max;
-    for (int u = 0; u < 16; u++) max = lane[u] > max ? lane[u] : max;
-    return max;
+VEC_INLINE void NAME(grow_n)(const int n, T *s, int64_t keys, int64_t ld, T *max, T *sum, T *factor) {
+    T top[2 * LANES], total[2 * LANES];
+    FOR_N top[u] = max[u];
+    for (int64_t j = 0; j < keys; j++) FOR_N top[u] = s[j * ld + u] > top[u] ? s[j * ld + u] : top[u];
+    FOR_N {
+        T m = top[u] == -(T)INFINITY ? 0 : top[u]; /* all masked so far: exp gives 0, or NaN for a NaN, which no comparison finds */
+        factor[u] = EXP(max[u] - m);
+        max[u] = top[u];
+        top[u] = m;
+        total[u] = 0;
+    }
+    for (int64_t j = 0; j < keys; j++) FOR_N {
+        T e = EXP(s[j * ld + u] - top[u]);
+        s[j * ld + u] = e;
+        total[u] += e;
+    }
+    FOR_N sum[u] = sum[u] * factor[u] + total[u];
+}
+static void NAME(grow)(void *s, int64_t keys, int64_t ld, int n, void *max, void *sum, void *factor) {
+    BOTH(grow_n, s, keys, ld, max, sum, factor);
 }
 
-static T NAME(row_sum)(const T *s, int64_t n) {
-    T lane[16] = {0}, sum = 0;
-    int64_t j = 0;
-    for (; j + 16 <= n; j += 16)
-        for (int u = 0; u < 16; u++) lane[u] += s[j + u];
-    for (; j < n; j++) sum += s[j];
-    for (int w = 8; w; w /= 2)
-        for (int u = 0; u < w; u++) lane[u] += lane[u + w];
-    return sum + lane[0];
+VEC_INLINE void NAME(scale_n)(const int n, T *o, int64_t rows, int64_t ld, const T *factor) {
+    for (int64_t j = 0; j < rows; j++) FOR_N o[j * ld + u] *= factor[u];
 }
+static void NAME(scale)(void *o, int64_t rows, int64_t ld, int n, const void *factor) { BOTH(scale_n, o, rows, ld, factor); }
 
-static void NAME(row_exp)(T *s, int64_t n, T m) {
-    ATTENTION_VECTOR for (int64_t j = 0; j < n; j++) s[j] = EXP(s[j] - m);
-}
-
-static void NAME(grow)(void *s_, int64_t rows, int64_t cols, int64_t ld, void *max_, void *sum_, void *factor_) {
-    T *max = max_, *sum = sum_, *factor = factor_;
-    for (int64_t i = 0; i < rows; i++) {
-        T *s = (T *)s_ + i * ld, m = NAME(row_max)(s, cols);
-        for (int64_t j = 0; j < cols && m == -(T)INFINITY; j++) /* a NaN passes no comparison, and must not pass for "masked" */
-            if (s[j] != s[j]) m = s[j];
-        m = max[i] > m ? max[i] : m;
-        if (m == -(T)INFINITY) { /* everything masked so far */
-            for (int64_t j = 0; j < cols; j++) s[j] = 0;
-            factor[i] = 1;
-            continue;
-        }
-        factor[i] = EXP(max[i] - m);
-        NAME(row_exp)(s, cols, m);
-        sum[i] = sum[i] * factor[i] + NAME(row_sum)(s, cols);
-        max[i] = m;
+static void NAME(finish)(void *factor_, void *logsumexp_, const void *max_, const void *sum_) {
+    T *factor = factor_, *logsumexp = logsumexp_;
+    const T *max = max_, *sum = sum_;
+    ATTENTION_VECTOR for (int u = 0; u < TAPER_ATTENTION_QUERIES; u++) {
+        factor[u] = sum[u] == 0 ? 0 : 1 / sum[u];
+        logsumexp[u] = sum[u] == 0 ? -(T)INFINITY : max[u] + LOG(sum[u]);
     }
 }
 
-static void NAME(scale)(void *rows_, int64_t rows, int64_t cols, int64_t ld, const void *factor) {
-    for (int64_t i = 0; i < rows; i++) {
-        T *row = (T *)rows_ + i * ld, f = ((const T *)factor)[i];
-        if (f != 1)
-            for (int64_t j = 0; j < cols; j++) row[j] *= f;
+VEC_INLINE void NAME(hide_n)(const int n, T *s, int64_t keys, int64_t ld, int64_t first) {
+    for (int64_t j = first > 0 ? 0 : -first; j < keys; j++) {
+        const int seen = first + j > n ? n : (int)(first + j);
+        FOR_N s[j * ld + u] = u < seen ? -(T)INFINITY : s[j * ld + u];
     }
 }
+static void NAME(hide)(void *s, int64_t keys, int64_t ld, int n, int64_t first) { BOTH(hide_n, s, keys, ld, first); }
 
-static void NAME(again)(void *s_, int64_t rows, int64_t cols, int64_t ld, const void *logsumexp) {
-    for (int64_t i = 0; i < rows; i++) {
-        T *s = (T *)s_ + i * ld, m = ((const T *)logsumexp)[i];
-        if (m == -(T)INFINITY)
-            for (int64_t j = 0; j < cols; j++) s[j] = 0;
+VEC_INLINE void NAME(mask_n)(const int n, T *s, int64_t keys, int64_t ld, const T *mask, bool choose) {
+    for (int64_t j = 0; j < keys; j++)
+        if (choose)
+            FOR_N s[j * ld + u] = mask[j * n + u] != 0 ? s[j * ld + u] : -(T)INFINITY;
         else
-            NAME(row_exp)(s, cols, m);
+            FOR_N s[j * ld + u] += mask[j * n + u];
+}
+static void NAME(mask)(void *s, int64_t keys, int64_t ld, int n, const void *mask, bool choose) { BOTH(mask_n, s, keys, ld, mask, choose); }
+
+VEC_INLINE void NAME(again_n)(const int n, T *s, int64_t keys, int64_t ld, const T *logsumexp) {
+    T m[2 * LANES];
+    FOR_N m[u] = logsumexp[u] == -(T)INFINITY ? (T)INFINITY : logsumexp[u]; /* it saw no key: all weights are 0 */
+    for (int64_t j = 0; j < keys; j++) FOR_N s[j * ld + u] = EXP(s[j * ld + u] - m[u]);
+}
+static void NAME(again)(void *s, int64_t keys, int64_t ld, int n, const void *logsumexp) { BOTH(again_n, s, keys, ld, logsumexp); }
+
+VEC_INLINE void NAME(slope_n)(const int n, T *d, const T *s, int64_t keys, int64_t ld, const T *delta, T scale) {
+    for (int64_t j = 0; j < keys; j++) FOR_N d[j * ld + u] = s[j * ld + u] * (d[j * ld + u] - delta[u]) * scale;
+}
+static void NAME(slope)(void *d, const void *s, int64_t keys, int64_t ld, int n, const void *delta, double scale) {
+    BOTH(slope_n, d, s, keys, ld, delta, (T)scale);
+}
+
+static void NAME(dots)(const void *a_, const void *b_, int64_t rows, void *delta_) {
+    const T *a = a_, *b = b_;
+    T *restrict delta = delta_;
+    memset(delta, 0, sizeof(T) * TAPER_ATTENTION_QUERIES);
+    for (int64_t j = 0; j < rows; j++)
+        for (int u = 0; u < TAPER_ATTENTION_QUERIES; u++) delta[u] += a[j * TAPER_ATTENTION_QUERIES + u] * b[j * TAPER_ATTENTION_QUERIES + u];
+}
+
+static void NAME(turn)(void *to_, int64_t to_row, const void *from_, int64_t rows, int64_t cols, const void *factor) {
+    const T *from = from_;
+    for (int64_t i = 0; i < rows; i += LANES) {
+        const V(vec) f = V(load)((const T *)factor + i);
+        for (int64_t j = 0; j < cols; j += LANES) {
+            T *to = (T *)to_ + i * to_row + j;
+            const V(mask) part = V(first)(cols - j < LANES ? (int)(cols - j) : LANES);
+            V(vec) r[LANES];
+            _Pragma("GCC unroll 16") for (int l = 0; l < LANES; l++) {
+                r[l] = V(all)(0);
+                if (j + l < cols) r[l] = V(load)(from + (j + l) * TAPER_ATTENTION_QUERIES + i) * f;
+            }
+            V(transpose)(r);
+            _Pragma("GCC unroll 16") for (int l = 0; l < LANES; l++) if (i + l < rows) V(store_part)(to + l * to_row, part, r[l]);
+        }
     }
 }
 
-static void NAME(slope)(void *d_, const void *s_, int64_t rows, int64_t cols, int64_t ld, const void *delta_) {
-    for (int64_t i = 0; i < rows; i++) {
-        T *restrict d = (T *)d_ + i * ld, delta = ((const T *)delta_)[i];
-        const T *restrict s = (const T *)s_ + i * ld;
-        for (int64_t j = 0; j < cols; j++) d[j] = s[j] * (d[j] - delta);
-    }
-}
+const taper_attention_loops TAPER_SIMD(TAPER_SIMD_JOIN(taper__attention, X)) = {
+    .grow = NAME(grow),
+    .scale = NAME(scale),
+    .finish = NAME(finish),
+    .hide = NAME(hide),
+    .mask = NAME(mask),
+    .again = NAME(again),
+    .slope = NAME(slope),
+    .dots = NAME(dots),
+    .turn = NAME(turn),
+};
 
+#undef BOTH
+#undef FOR_N
 #undef NAME
-#undef ATTENTION_JOIN
-#undef ATTENTION_JOIN_
+#undef V
 #undef T
 #undef X
+#undef LANES
 #undef EXP
+#undef LOG

@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "ops/op.h"
+#include "ops/random_cuda.h"
 #include "tensor/random_fill.h"
 
 /* What the elements that stay are multiplied with, rounded as torch rounds it. */
@@ -79,7 +80,7 @@ static taper_status native_dropout_cpu(taper_call *c) {
     taper_tensor_release(packed);
     return st;
 }
-static const taper_kernel native_dropout_kernels[] = {{"cpu", TAPER_CPU, NULL, native_dropout_cpu}, {0}};
+static const taper_kernel native_dropout_kernels[] = {{"cuda", TAPER_CUDA, NULL, taper__native_dropout_cuda}, {"cpu", TAPER_CPU, NULL, native_dropout_cpu}, {0}};
 static taper_status native_dropout_vjp(taper_vjp *v) {
     if (v->grad[0]) v->d[0] = tx_native_dropout_backward(v->scope, v->grad[0], v->out[1], dropout_scale((taper_dtype)v->out[0]->dtype, v->args[1].f));
     return v->scope->status;
@@ -120,7 +121,7 @@ static taper_status native_dropout_backward_cpu(taper_call *c) {
     taper__parallel_for(c->out[0]->numel, 32768, dropout_back_range, &j);
     return TAPER_OK;
 }
-static const taper_kernel native_dropout_backward_kernels[] = {{"cpu", TAPER_CPU, NULL, native_dropout_backward_cpu}, {0}};
+static const taper_kernel native_dropout_backward_kernels[] = {{"cuda", TAPER_CUDA, NULL, taper__native_dropout_backward_cuda}, {"cpu", TAPER_CPU, NULL, native_dropout_backward_cpu}, {0}};
 static taper_status native_dropout_backward_vjp(taper_vjp *v) {
     v->d[0] = tx_native_dropout_backward(v->scope, v->grad[0], v->args[1].t, v->args[2].f);
     return v->scope->status;

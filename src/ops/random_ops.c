@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "ops/op.h"
+#include "ops/random_cuda.h"
 #include "tensor/random_fill.h"
 
 static taper_generator *random_generator(const taper_call *c) {
@@ -47,7 +48,7 @@ static taper_status random_float_infer(taper_call *c) {
 #define RANDOM_OP(name, infer_fn, ...) RANDOM_OP_BY(random_fill, name, infer_fn, __VA_ARGS__)
 #define RANDOM_OP_BY(fill, name, infer_fn, ...)                                                                        \
     static taper_status name##run(taper_call *c) { return fill(c, name##draw); }                                       \
-    static const taper_kernel name##kernels[] = {{"cpu", TAPER_CPU, NULL, name##run}, {0}};                            \
+    static const taper_kernel name##kernels[] = {{"cuda", TAPER_CUDA, taper__random_supports, taper__random_cuda}, {"cpu", TAPER_CPU, NULL, name##run}, {0}};                            \
     const taper_op taper_op_##name = {.infer = infer_fn,                                                               \
                                       .kernels = name##kernels,                                                        \
                                       .vjp = random_vjp,                                                               \
