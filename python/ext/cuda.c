@@ -293,13 +293,21 @@ static PyObject *cuda_pin(PyObject *m, PyObject *o) {
     Py_END_ALLOW_THREADS if (st != TAPER_OK) return ext_raise(st);
     return ext_wrap(t);
 }
+static PyObject *cuda_times(PyObject *m, PyObject *args) {
+    static char text[1 << 14];
+    int rows = 30;
+    (void)m;
+    if (!PyArg_ParseTuple(args, "|i", &rows)) return NULL;
+    EXT_TRY(taper_cuda_times(text, sizeof text, rows));
+    return PyUnicode_FromString(text);
+}
 static PyObject *cuda_is_pinned(PyObject *m, PyObject *o) {
     (void)m;
     if (!ext_is_tensor(o)) return PyErr_Format(PyExc_TypeError, "is_pinned(): expected a tensor, got %s", Py_TYPE(o)->tp_name);
     return PyBool_FromLong(taper_tensor_is_pinned(ext_t(o)));
 }
 
-PyMethodDef ext_cuda_functions[] = {{"pin_memory", cuda_pin, METH_O, NULL}, {"is_pinned", cuda_is_pinned, METH_O, NULL},
+PyMethodDef ext_cuda_functions[] = {{"pin_memory", cuda_pin, METH_O, NULL}, {"is_pinned", cuda_is_pinned, METH_O, NULL}, {"cuda_times", cuda_times, METH_VARARGS, NULL},
     {"cuda_device_count", cuda_device_count, METH_NOARGS, NULL}, {"cuda_why_not", cuda_why_not, METH_NOARGS, NULL},
     {"cuda_current_device", cuda_current_device, METH_NOARGS, NULL}, {"cuda_set_device", cuda_set_device, METH_VARARGS, NULL},
     {"cuda_synchronize", cuda_synchronize, METH_VARARGS, NULL}, {"cuda_get_properties", cuda_get_properties, METH_VARARGS, NULL},

@@ -8,24 +8,33 @@ typedef struct kept_cast {
 } kept_cast;
 static _Thread_local kept_cast *kept;
 
+static void autocast_forget(kept_cast *k) {
+    taper_tensor_release(k->leaf);
+    taper_tensor_release(k->cast);
+    taper__free(k);
+}
+
 void taper_autocast_clear_cache(void) {
     while (kept) {
         kept_cast *k = kept;
         kept = k->next;
-        taper_tensor_release(k->leaf);
-        taper_tensor_release(k->cast);
-        taper__free(k);
+        autocast_forget(k);
     }
 }
 
 taper_status taper__autocast_cast(taper_tensor **out, taper_tensor *t, taper_dtype dtype) {
     bool leaf = t->requires_grad && !t->base && t->dtype == TAPER_F32 && !(t->grad && t->grad->node) && !taper__mode.autocast_cache_off &&
                 !taper__mode.no_grad;
-    for (kept_cast *k = leaf ? kept : NULL; k; k = k->next)
-        if (k->leaf == t && k->cast->dtype == dtype && k->version == taper_tensor_version(t)) {
+    for (kept_cast **at = &kept, *k = leaf ? kept : NULL; k; at = &k->next, k = k->next) {
+        if (k->leaf != t || k->cast->dtype != dtype) continue;
+        if (k->version == taper_tensor_version(t)) {
             *out = taper_tensor_retain(k->cast);
             return TAPER_OK;
         }
+        *at = k->next; /* of before an optimiser's step: a region may last for a whole training */
+        autocast_forget(k);
+        break;
+    }
     TAPER_TRY(taper_to(out, t, NULL, dtype, false, false));
     if (!leaf) return TAPER_OK;
     kept_cast *k = taper__alloc(sizeof *k);

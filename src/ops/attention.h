@@ -31,6 +31,11 @@ enum { TAPER_ATTENTION_QUERIES = 64, TAPER_ATTENTION_KEYS = 128 };
 typedef struct taper_attention_loops {
     /* s = exp(s - m), m the running maximum of each query; sum and factor (what earlier sums must be scaled by) follow. */
     void (*grow)(void *s, int64_t keys, int64_t ld, int n, void *max, void *sum, void *factor);
+    /* The same for one query, whose scores follow each other; sum[1] is the factor. */
+    void (*grow_one)(void *s, int64_t keys, void *max, void *sum);
+    /* o = sum[1] o + part */
+    void (*add_one)(void *o, const void *part, int64_t n, const void *sum);
+    void (*finish_one)(void *o, int64_t n, void *logsumexp, const void *max, const void *sum);
     /* o = factor o */
     void (*scale)(void *o, int64_t rows, int64_t ld, int n, const void *factor);
     /* factor = 1 / sum, or 0; logsumexp = max + log sum */

@@ -60,15 +60,20 @@ int taper__attention_panel(const taper_attention_run *r, int64_t rows, int64_t u
     return rows - u <= r->gemm->cols / 2 ? r->gemm->cols / 2 : r->gemm->cols;
 }
 
+static int64_t attention_mask_at(const taper_tensor *m, const int64_t index[4], int64_t stride[4]) {
+    int64_t at = 0;
+    for (int i = 0; i < 4; i++) { /* aligned at the last dim; size 1 repeats */
+        int d = i - 4 + m->ndim;
+        stride[i] = d < 0 || m->shape[d] == 1 ? 0 : m->strides[d];
+        at += index[i] * stride[i];
+    }
+    return at;
+}
+
 /* The mask of `rows` queries and `keys` keys, turned, as numbers: of a bool mask 1 and 0. */
 static void attention_mask(const taper_attention_run *r, char *to, int n, int64_t b, int64_t h, int64_t q0, int64_t rows, int64_t k0, int64_t keys) {
     const taper_tensor *m = r->a->mask;
-    int64_t at = 0, index[4] = {b, h, q0, k0}, stride[4] = {0};
-    for (int d = 0; d < m->ndim; d++) { /* aligned at the last dim; size 1 repeats */
-        int i = 4 - m->ndim + d;
-        stride[i] = m->shape[d] == 1 ? 0 : m->strides[d];
-        at += index[i] * stride[i];
-    }
+    int64_t stride[4], at = attention_mask_at(m, (int64_t[]){b, h, q0, k0}, stride);
     if (m->dtype != TAPER_BOOL) {
         r->gemm->pack[0](to, n, (char *)taper__data(m) + at * r->size, stride[2], stride[3], (int)rows, keys);
         return;
@@ -127,27 +132,65 @@ static void attention_forward_keys(const taper_attention_run *r, const attention
     }
 }
 
-static void attention_numbers(const taper_attention_run *r, char *p, int64_t n, double x) {
-    for (int64_t i = 0; i < n; i++)
-        if (r->type)
-            ((double *)p)[i] = x;
-        else
-            ((float *)p)[i] = (float)x;
+static double attention_get(const taper_attention_run *r, const void *p, int64_t i) {
+    return r->type ? ((const double *)p)[i] : (double)((const float *)p)[i];
+}
+static void attention_put(const taper_attention_run *r, void *p, int64_t i, double x) {
+    if (r->type)
+        ((double *)p)[i] = x;
+    else
+        ((float *)p)[i] = (float)x;
+}
+static void attention_numbers(const taper_attention_run *r, char *p, double x) {
+    for (int i = 0; i < QUERIES; i++) attention_put(r, p, i, x);
 }
 
 static void attention_forward_block(const taper_attention_run *r, const attention_space *w, int64_t b, int64_t h, int64_t q0) {
     const taper_attention *a = r->a;
     int64_t rows = attention_min(QUERIES, a->L - q0), keys = a->causal ? attention_min(a->S, q0 + rows) : a->S;
     taper__attention_turn(r, w->q, a->q, b, h, q0, rows);
-    attention_numbers(r, w->factor, QUERIES, a->scale);
+    attention_numbers(r, w->factor, a->scale);
     for (int u = 0; u < QUERIES; u += r->gemm->cols) r->loops->scale(w->q + u * r->size, a->E, QUERIES, r->gemm->cols, w->factor);
-    attention_numbers(r, w->max, QUERIES, -INFINITY);
-    attention_numbers(r, w->sum, QUERIES, 0);
+    attention_numbers(r, w->max, -INFINITY);
+    attention_numbers(r, w->sum, 0);
     if (!keys) memset(w->out, 0, (size_t)(a->V * QUERIES * r->size));
     for (int64_t k0 = 0; k0 < keys; k0 += KEYS) attention_forward_keys(r, w, b, h, q0, rows, k0, attention_min(KEYS, keys - k0));
     r->loops->finish(w->factor, w->lse, w->max, w->sum);
     r->loops->turn(taper__attention_at(r, r->out, b, h, q0), r->out->strides[2], w->out, rows, a->V, w->factor);
     memcpy((char *)taper__data(r->lse) + ((b * a->H + h) * a->L + q0) * r->size, w->lse, (size_t)(rows * r->size));
+}
+
+static void attention_mask_one(const taper_attention_run *r, char *s, int64_t b, int64_t h, int64_t k0, int64_t keys) {
+    const taper_tensor *m = r->a->mask;
+    int64_t stride[4], at = attention_mask_at(m, (int64_t[]){b, h, 0, k0}, stride);
+    for (int64_t j = 0; j < keys; j++, at += stride[3])
+        if (m->dtype != TAPER_BOOL)
+            attention_put(r, s, j, attention_get(r, s, j) + attention_get(r, taper__data(m), at));
+        else if (!((const uint8_t *)taper__data(m))[at])
+            attention_put(r, s, j, -INFINITY);
+}
+
+/* One query alone, as when text is generated: bound by reading keys and values, as they lie. */
+static void attention_forward_one(const taper_attention_run *r, const attention_space *w, int64_t b, int64_t h) {
+    const taper_attention *a = r->a;
+    int64_t keys = a->causal ? attention_min(a->S, 1) : a->S;
+    char *out = taper__attention_at(r, r->out, b, h, 0), *lse = (char *)taper__data(r->lse) + (b * a->H + h) * r->size;
+    attention_put(r, w->max, 0, -INFINITY);
+    attention_put(r, w->sum, 0, 0);
+    for (int64_t e = 0; e < a->E; e++)
+        attention_put(r, w->q, e, a->scale * attention_get(r, taper__attention_at(r, a->q, b, h, 0), e * a->q->strides[3]));
+    memset(out, 0, (size_t)(a->V * r->size));
+    for (int64_t k0 = 0; k0 < keys; k0 += KEYS) {
+        int64_t n = attention_min(KEYS, keys - k0);
+        taper_attention_rows k = taper__attention_take(r, a->k, b, h / a->G, k0, n, w->k, false);
+        taper_attention_rows v = taper__attention_take(r, a->v, b, h / a->G, k0, n, w->v, false);
+        r->gemm->dot(a->E, k.p, k.ld, w->q, w->s, n);
+        if (a->mask) attention_mask_one(r, w->s, b, h, k0, n);
+        r->loops->grow_one(w->s, n, w->max, w->sum);
+        r->gemm->axpy(n, v.p, v.ld, w->s, w->out, a->V);
+        r->loops->add_one(out, w->out, a->V, w->sum);
+    }
+    r->loops->finish_one(out, a->V, lse, w->max, w->sum);
 }
 
 static void attention_forward_range(void *ctx, int64_t begin, int64_t end) {
@@ -167,7 +210,10 @@ static void attention_forward_range(void *ctx, int64_t begin, int64_t end) {
     }
     for (size_t i = 0; i < sizeof parts / sizeof *parts; at += parts[i++].n * r->size) *parts[i].p = space + at;
     for (int64_t task = begin; task < end; task++)
-        attention_forward_block(r, &w, task / r->blocks / a->H, task / r->blocks % a->H, task % r->blocks * QUERIES);
+        if (a->L == 1)
+            attention_forward_one(r, &w, task / a->H, task % a->H);
+        else
+            attention_forward_block(r, &w, task / r->blocks / a->H, task / r->blocks % a->H, task % r->blocks * QUERIES);
     taper__cpu_free(space, (size_t)total);
 }
 
@@ -181,6 +227,6 @@ taper_status taper__attention_go(taper_attention_run *r, int64_t tasks, double f
 taper_status taper__attention_cpu(const taper_attention *a, taper_tensor *out, taper_tensor *logsumexp) {
     taper_attention_run r = {.a = a, .out = out, .lse = logsumexp};
     taper__attention_choose(&r, out->dtype == TAPER_F64);
-    double flops = 2.0 * QUERIES * (double)a->S * (double)(a->E + a->V);
+    double flops = 2.0 * (double)attention_min(a->L, QUERIES) * (double)a->S * (double)(a->E + a->V);
     return taper__attention_go(&r, a->B * a->H * r.blocks, flops, attention_forward_range);
 }

@@ -33,6 +33,38 @@ static void NAME(grow)(void *s, int64_t keys, int64_t ld, int n, void *max, void
     BOTH(grow_n, s, keys, ld, max, sum, factor);
 }
 
+static void NAME(grow_one)(void *s_, int64_t keys, void *max_, void *sum_) {
+    enum { n = 2 * LANES };
+    T *s = s_, *max = max_, *sum = sum_, lane[n], top = *max;
+    int64_t j = 0;
+    FOR_N lane[u] = -(T)INFINITY;
+    for (; j + n <= keys; j += n) FOR_N lane[u] = s[j + u] > lane[u] ? s[j + u] : lane[u];
+    for (; j < keys; j++) top = s[j] > top ? s[j] : top;
+    for (int u = 0; u < n; u++) top = lane[u] > top ? lane[u] : top;
+    T m = top == -(T)INFINITY ? 0 : top, total = 0;
+    FOR_N lane[u] = 0;
+    for (j = 0; j + n <= keys; j += n) FOR_N {
+        T e = EXP(s[j + u] - m);
+        s[j + u] = e;
+        lane[u] += e;
+    }
+    for (; j < keys; j++) total += s[j] = EXP(s[j] - m);
+    for (int u = 0; u < n; u++) total += lane[u];
+    sum[1] = EXP(*max - m);
+    sum[0] = sum[0] * sum[1] + total;
+    *max = top;
+}
+static void NAME(add_one)(void *o_, const void *part_, int64_t n, const void *sum) {
+    T *o = o_, factor = ((const T *)sum)[1];
+    const T *part = part_;
+    ATTENTION_VECTOR for (int64_t u = 0; u < n; u++) o[u] = o[u] * factor + part[u];
+}
+static void NAME(finish_one)(void *o_, int64_t n, void *logsumexp, const void *max, const void *sum_) {
+    T *o = o_, sum = *(const T *)sum_, factor = sum == 0 ? 0 : 1 / sum;
+    *(T *)logsumexp = sum == 0 ? -(T)INFINITY : *(const T *)max + LOG(sum);
+    for (int64_t u = 0; u < n; u++) o[u] *= factor;
+}
+
 VEC_INLINE void NAME(scale_n)(const int n, T *o, int64_t rows, int64_t ld, const T *factor) {
     for (int64_t j = 0; j < rows; j++) FOR_N o[j * ld + u] *= factor[u];
 }
@@ -106,6 +138,9 @@ static void NAME(turn)(void *to_, int64_t to_row, const void *from_, int64_t row
 
 const taper_attention_loops TAPER_SIMD(TAPER_SIMD_JOIN(taper__attention, X)) = {
     .grow = NAME(grow),
+    .grow_one = NAME(grow_one),
+    .add_one = NAME(add_one),
+    .finish_one = NAME(finish_one),
     .scale = NAME(scale),
     .finish = NAME(finish),
     .hide = NAME(hide),

@@ -9,18 +9,10 @@
 #define ATTENTION_VECTOR _Pragma("GCC ivdep")
 #endif
 
-/* e^x for x up to about 0: a scale of one piece, which is 0 where the result would be subnormal. */
-static inline float attention_exp(float x) {
-    float n, t = x < -104.0f ? -104.0f : x;
-    float p = vm_exp_reduce(t, &n) + 1.0f;
-    n = n < -127.0f ? -127.0f : n;
-    return p * vm_from_bits(((int32_t)n + 127) << 23);
-}
-
 #define T float
 #define X f32
 #define LANES F32_LANES
-#define EXP attention_exp
+#define EXP vm_exp_normalf
 #define LOG vm_logf
 #include "ops/attention_loops.h"
 #undef ATTENTION_VECTOR

@@ -22,6 +22,8 @@ static taper_status index_make_plan(index_plan *p, const char *op, const taper_t
     for (int d = 0; d < indices->count; d++) {
         taper_tensor *t = indices->ts[d];
         if (!t) continue;
+        if (!taper_device_equal(t->device, self->device))
+            return TAPER_FAIL(TAPER_RUNTIME, "%s: indices must be on the device of the indexed tensor (%s), got %s", op, TAPER_TEXT(self), TAPER_TEXT(t));
         if (t->dtype != TAPER_I64 && t->dtype != TAPER_I32)
             return TAPER_FAIL(TAPER_INDEX, "%s: tensors used as indices must be long, int, byte or bool tensors, got %s", op, TAPER_TEXT(t));
         p->dims[p->nk] = d;

@@ -21,6 +21,11 @@ static int items_consumed(const taper_index_item *items, int n) {
 
 static taper_status items_put(items_state *x, taper_tensor *index) {
     if (x->dim >= x->view->ndim) return TAPER_FAIL(TAPER_INDEX, "too many indices for tensor of dimension %d", x->view->ndim);
+    if (!taper_device_equal(index->device, x->view->device) && x->view->device.type != TAPER_META) {
+        if (index->device.type != TAPER_CPU)
+            return TAPER_FAIL(TAPER_RUNTIME, "indices should be either on cpu or on the same device as the indexed tensor (%s), got %s", TAPER_TEXT(x->view), TAPER_TEXT(index));
+        if (!(index = tx_to(x->s, index, &x->view->device, TAPER_DTYPE_NONE, false, false))) return x->s->status;
+    }
     while (x->nindices <= x->dim) x->indices[x->nindices++] = NULL;
     x->indices[x->dim++] = index;
     return TAPER_OK;

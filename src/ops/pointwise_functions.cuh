@@ -49,6 +49,10 @@ PW_LIBM2(copysign, copysignf)
 
 PW_FN float f32_sigmoid(float x) { return 1 / (1 + expf(-x)); }
 PW_FN double f64_sigmoid(double x) { return 1 / (1 + exp(-x)); }
+PW_FN float f32_normal(float x) { return 0.5f * (1 + erff(x * 0.707106781f)); }
+PW_FN double f64_normal(double x) { return 0.5 * (1 + erf(x * 0.70710678118654752440)); }
+PW_FN float f32_normal_density(float x) { return expf(-0.5f * x * x) * 0.398942280f; }
+PW_FN double f64_normal_density(double x) { return exp(-0.5 * x * x) * 0.39894228040143267794; }
 
 #define real float
 #define M(f) f32_##f

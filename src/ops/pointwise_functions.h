@@ -50,6 +50,10 @@ PW_FN double f64_sigmoid(double x) {
     double e = exp(-fabs(x));
     return (x < 0 ? e : 1) / (1 + e);
 }
+PW_FN float f32_normal(float x) { return vm_normalf(x); }
+PW_FN double f64_normal(double x) { return 0.5 * (1 + erf(x * 0.70710678118654752440)); }
+PW_FN float f32_normal_density(float x) { return vm_normal_densityf(x); }
+PW_FN double f64_normal_density(double x) { return exp(-0.5 * x * x) * 0.39894228040143267794; }
 /* lgamma writes a global; the _r functions do not. */
 PW_FN float f32_lgamma(float x) {
     int sign;

@@ -129,10 +129,7 @@ PW_FN real M(mish_slope)(real x) {
     real t = M(tanh)(M(softplus)(x));
     return t + x * M(sigmoid)(x) * (1 - t * t);
 }
-PW_FN real M(gelu_slope)(real x) {
-    real density = M(exp)((real)-0.5 * x * x) * (real)0.39894228040143267794;
-    return (real)0.5 * (1 + M(erf)(x * (real)0.70710678118654752440)) + x * density;
-}
+PW_FN real M(gelu_slope)(real x) { return M(normal)(x) + x * M(normal_density)(x); }
 /* gelu by tanh is x s(u) with u twice the argument of that tanh. */
 PW_FN real M(gelu_tanh_slope)(real x) {
     real z = x * x, s = M(sigmoid)((real)1.5957691216057307117 * x * (1 + (real)0.044715 * z));

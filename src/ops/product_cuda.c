@@ -99,6 +99,7 @@ static int product_epilogue(const taper_product *p) {
     if (p->epilogue == TAPER_GEMM_STORE && p->row_sum) return p->bias || p->column_sum ? 0 : TAPER_EPILOGUE_SUM_A;
     if (p->row_sum) return 0;
     if (p->epilogue == TAPER_GEMM_STORE) return p->column_sum ? 0 : p->bias ? TAPER_EPILOGUE_BIAS : TAPER_EPILOGUE_NONE;
+    if (p->c->dtype == TAPER_F64) return 0; /* its gelu is not as exact as that */
     if (p->epilogue == TAPER_GEMM_GELU_TANH && !p->column_sum) return p->bias ? TAPER_EPILOGUE_GELU_AUX_BIAS : TAPER_EPILOGUE_GELU_AUX;
     if (p->epilogue == TAPER_GEMM_SLOPE_TANH && !p->bias) return p->column_sum ? TAPER_EPILOGUE_DGELU_BGRAD : TAPER_EPILOGUE_DGELU;
     return 0;

@@ -15,7 +15,10 @@ taper_status taper__storage_new(taper_storage **out, size_t bytes, taper_device 
                               tag, bytes);
         }
     } else {
-        taper_status st = taper__memory_alloc(&data, bytes, device, tag);
+        int index = device.index;
+        taper_status st = index < 0 ? taper_cuda_current_device(&index) : TAPER_OK;
+        device.index = (int8_t)index; /* memory of "the current one" must go back to the same GPU */
+        if (st == TAPER_OK) st = taper__memory_alloc(&data, bytes, device, tag);
         if (st != TAPER_OK) {
             taper__cpu_free(s, sizeof *s);
             return st;

@@ -59,6 +59,8 @@ static void scan(const char *name, float_fn f, double_fn exact, float lo, float 
 
 static double sigmoid(double x) { return 1 / (1 + exp(-x)); }
 
+static double normal(double x) { return 0.5 * erfc(-x * 0.70710678118654752440); }
+
 static uint32_t state = 12345;
 static uint32_t next(void) {
     state ^= state << 13;
@@ -113,6 +115,9 @@ int main(int argc, char **argv) {
     scan("tanh", vm_tanhf, tanh, -INFINITY, INFINITY, limit, step);
     scan("sigmoid", vm_sigmoidf, sigmoid, -INFINITY, INFINITY, 2.3, step);
     scan("erf", vm_erff, erf, -INFINITY, INFINITY, limit, step);
+    scan("normal", vm_normalf, normal, -0.5f, INFINITY, 2.5, step);
+    scan("normal_tail", vm_normalf, normal, -3, -0.5f, 14, step);
+    scan("exp_normal", vm_exp_normalf, exp, -87.3f, 88, limit, step);
     scan("sin", vm_sinf, sin, -VM_TRIG_LIMIT, VM_TRIG_LIMIT, limit, step);
     scan("cos", vm_cosf, cos, -VM_TRIG_LIMIT, VM_TRIG_LIMIT, limit, step);
     scan_pow(limit, (int64_t)400000000 / step);
