@@ -49,6 +49,7 @@ include scripts/test.mk
 include scripts/scripts.mk
 include scripts/demo.mk
 include scripts/examples.mk
+include scripts/bench.mk
 include scripts/gpu.mk
 
 $(BUILD)/libtaper.so: $(OBJ) $(CUDA_OBJ)

@@ -1,5 +1,4 @@
-# `make examples`: builds the C examples against the shared library and runs each; `make bench`: figures, compared where
-# TAPER_BENCH_PEER names a script that measures PyTorch.
+# `make examples`: builds the C examples against the shared library and runs each.
 EXAMPLES := $(sort $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*.c)))
 
 $(BUILD)/examples/%: examples/%.c $(BUILD)/libtaper.so
@@ -9,7 +8,4 @@ $(BUILD)/examples/%: examples/%.c $(BUILD)/libtaper.so
 examples: $(EXAMPLES)
 	@set -e; for e in $^; do echo "== $$e"; $$e; done
 
-bench: $(BUILD)/taper
-	$(PYTHON) bench/run.py --taper $(BUILD)/taper $(BENCH_ARGS)
-
-.PHONY: examples bench
+.PHONY: examples

@@ -5,7 +5,7 @@ PY_HEAD    := $(wildcard python/ext/*.h)
 PY_PACKAGE := $(sort $(notdir $(wildcard python/taper/*)))
 # One question to the interpreter, and only when a Python target is asked for.
 PY_ASK      = $(shell $(PYTHON) -c 'import sys, sysconfig as c; v = c.get_config_vars(); print("cpython-%d%d" % sys.version_info[:2], c.get_paths()["include"], v["EXT_SUFFIX"])')
-ifneq ($(filter python test test-python test-scripts demo all pip-build $(BUILD)/python/%,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter python bench test test-python test-scripts demo all pip-build $(BUILD)/python/%,$(or $(MAKECMDGOALS),all)),)
 PY_FACTS   := $(PY_ASK)
 endif
 PY_TAG     := $(word 1,$(PY_FACTS))

@@ -30,6 +30,19 @@ extern "C" __global__ void __launch_bounds__(256) copy_strided(const __grid_cons
     }
 }
 
+/* Bytes only: units of 16 (or 8, or 4) bytes whose last dim lies densely on both sides; shape and strides are in units. */
+template <class E> EL_FN void copy_units(const taper_pointwise_args &k) {
+    const int64_t threads = gridDim.x * (int64_t)blockDim.x;
+    for (int64_t at = blockIdx.x * (int64_t)blockDim.x + threadIdx.x; at < k.n; at += threads) {
+        int64_t to, from;
+        copy_where(k, at, &to, &from);
+        ((E *)k.data[0])[to] = ((const E *)k.data[1])[from];
+    }
+}
+extern "C" __global__ void __launch_bounds__(256) copy_units_16(const __grid_constant__ taper_pointwise_args k) { copy_units<uint4>(k); }
+extern "C" __global__ void __launch_bounds__(256) copy_units_8(const __grid_constant__ taper_pointwise_args k) { copy_units<uint2>(k); }
+extern "C" __global__ void __launch_bounds__(256) copy_units_4(const __grid_constant__ taper_pointwise_args k) { copy_units<uint32_t>(k); }
+
 /* Both row-major (or one repeated element) and aligned. */
 extern "C" __global__ void __launch_bounds__(256) copy_flat(const __grid_constant__ taper_pointwise_args k) {
     const int64_t thread = blockIdx.x * (int64_t)blockDim.x + threadIdx.x, threads = gridDim.x * (int64_t)blockDim.x, whole = k.n / 4 * 4;

@@ -111,7 +111,27 @@ static void test_pointwise(void) {
     check("pointwise_rows_strided", !rows_taken(64, 128, 2, 4096, &k) && !rows_taken(64, 65, 1, 4096, &k), "gaps inside or odd rows have no 16-byte access");
 }
 
+/* [rows, cols] of bf16 with rows `from` elements apart in the source, at an address. */
+static int units_of(int64_t rows, int64_t cols, int64_t from, uintptr_t address, taper_pointwise_args *k) {
+    *k = (taper_pointwise_args){.n = rows * cols, .ndim = 2, .data = {(void *)(uintptr_t)65536, (void *)address}, .dtype = {TAPER_BF16, TAPER_BF16}, .shape = {rows, cols}};
+    k->strides[0][0] = cols;
+    k->strides[1][0] = from;
+    k->strides[0][1] = k->strides[1][1] = 1;
+    return taper__copy_units(k);
+}
+static void test_copy(void) {
+    taper_pointwise_args k;
+    check("copy_units_16", units_of(5, 64, 192, 4096, &k) == 4 && k.n == 40 && k.shape[1] == 8 && k.strides[0][0] == 8 && k.strides[1][0] == 24, "16 bytes are 8 elements");
+    check("copy_units_4", units_of(5, 64, 192, 4100, &k) == 2 && k.n == 160 && k.strides[1][0] == 96, "an address that allows 4 bytes");
+    check("copy_units_8", units_of(5, 12, 100, 4096, &k) == 3 && k.shape[1] == 3, "rows of 24 bytes");
+    check("copy_units_none", !units_of(5, 63, 64, 4096, &k) && !units_of(5, 64, 65, 4096, &k) && !units_of(5, 64, 64, 4098, &k) && k.n == 320, "odd rows or addresses");
+    units_of(5, 64, 64, 4096, &k);
+    k.strides[1][1] = 2;
+    check("copy_units_gaps", !taper__copy_units(&k), "elements with gaps");
+}
+
 int main(void) {
+    test_copy();
     test_reduce();
     test_scan();
     test_rows();

@@ -61,6 +61,8 @@ static double sigmoid(double x) { return 1 / (1 + exp(-x)); }
 
 static double normal(double x) { return 0.5 * erfc(-x * 0.70710678118654752440); }
 
+static double density(double x) { return exp(-0.5 * x * x) * 0.39894228040143267794; }
+
 static uint32_t state = 12345;
 static uint32_t next(void) {
     state ^= state << 13;
@@ -117,6 +119,7 @@ int main(int argc, char **argv) {
     scan("erf", vm_erff, erf, -INFINITY, INFINITY, limit, step);
     scan("normal", vm_normalf, normal, -0.5f, INFINITY, 2.5, step);
     scan("normal_tail", vm_normalf, normal, -3, -0.5f, 14, step);
+    scan("normal_density", vm_normal_densityf, density, -2, 2, 4, step);
     scan("exp_normal", vm_exp_normalf, exp, -87.3f, 88, limit, step);
     scan("sin", vm_sinf, sin, -VM_TRIG_LIMIT, VM_TRIG_LIMIT, limit, step);
     scan("cos", vm_cosf, cos, -VM_TRIG_LIMIT, VM_TRIG_LIMIT, limit, step);
