@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 import time
 
-PEAK = "; print(next(x.split()[1] for x in open('/proc/self/status') if x.startswith('VmRSS')))"
+RESIDENT = "; print(next(x.split()[1] for x in open('/proc/self/status') if x.startswith('VmRSS')))"
 
 
 def child(python, code, env):
@@ -37,11 +37,11 @@ def figures(a, ours_env, peer_env):
     rows = {}
     for turn in range(-1, 3 if a.quick else 10):
         for side, python, env, module in sides:
-            if side == "PyTorch" and turn > 3:
+            if side == "PyTorch" and turn > 1:
                 continue  # seconds each, and far away
             bare, _ = child(python, "pass", env)
             whole, _ = child(python, "import %s" % module, env)
-            _, resident = child(python, "import %s%s" % (module, PEAK), env)
+            _, resident = child(python, "import %s%s" % (module, RESIDENT), env)
             found = [("import", "ms", whole - bare), ("resident", "KB", int(resident))]
             if gpu:
                 found.append(("first_tensor", "ms", child(python, "import %s as t; t.ones(1, device='cuda').item()" % module, env)[0]))

@@ -27,7 +27,7 @@ taper_status bench_measure(bench *b, bench_step step, bench_figure f) {
     BENCH_TRY(bench_repeat(b, step, f.warm ? f.warm : 3, &once));
     BENCH_TRY(bench_repeat(b, step, 1, &once));
     int64_t inner = once > 0.004 ? 1 : once < 8e-6 ? 500 : (int64_t)(0.004 / once); /* short steps share a sample */
-    while (n < 3 || (n < BENCH_SAMPLES && total < budget)) {
+    while (n < 2 || (n < BENCH_SAMPLES && total < budget)) {
         double t;
         BENCH_TRY(bench_repeat(b, step, inner, &t));
         total += t * (double)inner;

@@ -38,7 +38,7 @@ typedef struct bench_figure {
     int warm;
 } bench_figure;
 
-/* Repeats the step for about 0.4 s (3 samples at least), waiting for the GPU at the end of each sample, and prints the figure. */
+/* Repeats the step for about 0.4 s (2 samples at least), waiting for the GPU at the end of each sample, and prints the figure. */
 taper_status bench_measure(bench *b, bench_step step, bench_figure figure);
 taper_tensor *bench_random(bench *b, int64_t rows, int64_t columns); /* owned by the scope of b */
 

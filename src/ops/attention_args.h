@@ -37,5 +37,6 @@ enum { TAPER_ATTENTION_WARPS = 4, TAPER_ATTENTION_THREADS = 128, TAPER_ATTENTION
 #define TAPER_ATTENTION_BACKWARD_TILES(head) ((head) > 64 ? 1 : 2)
 #define TAPER_ATTENTION_DKV_TILES(head, extra) ((extra) ? 1 : TAPER_ATTENTION_BACKWARD_TILES(head)) /* registers */
 #define TAPER_ATTENTION_BACKWARD_STEP 32 /* keys, or queries, that pass at a time */
+#define TAPER_ATTENTION_DELTA_LANES(V) ((V) > 64 ? 16 : (V) > 32 ? 8 : 4)
 
 #endif

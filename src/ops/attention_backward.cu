@@ -5,6 +5,29 @@
 /* Negative infinity, of a row that sees nothing, must give weights of zero. */
 EL_FN float at_log(float lse) { return lse == -AT_INF ? AT_INF : lse * AT_LOG2E; }
 
+/* delta = the sum of out * dout over each row: 4, 8 or 16 threads for a row, each 8 elements. */
+template <bool BF16> EL_FN void attention_delta(const taper_attention_args &g) {
+    const unsigned lanes = TAPER_ATTENTION_DELTA_LANES(g.V), rows = (unsigned)g.B * g.H * g.L;
+    const unsigned r = (blockIdx.x * TAPER_ATTENTION_THREADS + threadIdx.x) / lanes, col = threadIdx.x % lanes * 8;
+    float sum = 0;
+    if (r < rows && col < (unsigned)g.V) {
+        const int row = r % (unsigned)g.L, h = r / (unsigned)g.L % (unsigned)g.H, b = r / (unsigned)g.L / (unsigned)g.H;
+        float o[8], d[8];
+        el_load8(o, at_rows(g.out, b, h, row) + col, 0, BF16 ? TAPER_BF16 : TAPER_F16);
+        el_load8(d, at_rows(g.dout, b, h, row) + col, 0, BF16 ? TAPER_BF16 : TAPER_F16);
+#pragma unroll
+        for (int i = 0; i < 8; i++) sum += o[i] * d[i];
+    }
+    for (unsigned d = lanes / 2; d > 0; d /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, d);
+    if (r < rows && col == 0) ((float *)g.delta)[r] = sum;
+}
+extern "C" __global__ void __launch_bounds__(TAPER_ATTENTION_THREADS) attention_delta_f16(const __grid_constant__ taper_attention_args g) {
+    attention_delta<false>(g);
+}
+extern "C" __global__ void __launch_bounds__(TAPER_ATTENTION_THREADS) attention_delta_bf16(const __grid_constant__ taper_attention_args g) {
+    attention_delta<true>(g);
+}
+
 /* dq = scale * ds k, where ds = p (dp - delta), dp = dout v^T */
 template <bool BF16, int HEAD, bool EXTRA> EL_FN void attention_dq(const taper_attention_args &g) {
     enum { TILES = TAPER_ATTENTION_BACKWARD_TILES(HEAD), ROWS = TAPER_ATTENTION_WARPS * TILES * 16, KEYS = TAPER_ATTENTION_BACKWARD_STEP,

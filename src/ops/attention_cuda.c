@@ -18,6 +18,8 @@ static taper_cuda_kernel attention_kernels[3][2][4][2] = {ATTENTION_PASS("attent
     {TAPER_CUDA_KERNEL("attention_plain", "attention_plain_" name "_f32"), TAPER_CUDA_KERNEL("attention_plain", "attention_plain_" name "_f64")}
 enum { PLAIN_FORWARD, PLAIN_DQ, PLAIN_DKV, PLAIN_DELTA };
 static taper_cuda_kernel attention_plain[4][2] = {ATTENTION_PLAIN("forward"), ATTENTION_PLAIN("dq"), ATTENTION_PLAIN("dkv"), ATTENTION_PLAIN("delta")};
+static taper_cuda_kernel attention_delta[2] = {TAPER_CUDA_KERNEL("attention_backward", "attention_delta_f16"),
+                                               TAPER_CUDA_KERNEL("attention_backward", "attention_delta_bf16")};
 
 int taper__attention_head(int64_t E, int64_t V) {
     int64_t most = E > V ? E : V;
@@ -94,6 +96,14 @@ static taper_status attention_launch_fast(taper_attention_pass pass, taper_atten
     return taper__cuda_launch(&attention_kernels[pass][g->dtype == TAPER_BF16][head / 32 - 1][extra], index, &geometry, args, op);
 }
 
+static taper_status attention_launch_delta(taper_attention_args *g, int index, const char *op) {
+    int64_t blocks = ((int64_t)g->B * g->H * g->L * TAPER_ATTENTION_DELTA_LANES(g->V) + TAPER_ATTENTION_THREADS - 1) / TAPER_ATTENTION_THREADS;
+    if (!blocks) return TAPER_OK;
+    taper_cuda_geometry geometry = {.grid = {(unsigned)blocks, 1, 1}, .block = {TAPER_ATTENTION_THREADS, 1, 1}};
+    void *args[1] = {g};
+    return taper__cuda_launch(&attention_delta[g->dtype == TAPER_BF16], index, &geometry, args, op);
+}
+
 static taper_status attention_launch_plain(int which, taper_attention_args *g, int index, const char *op) {
     bool wide = g->dtype == TAPER_F64;
     int64_t rows = (int64_t)g->B * (which == PLAIN_DKV ? (int64_t)(g->H / g->G) * g->S : (int64_t)g->H * g->L);
@@ -131,7 +141,7 @@ taper_status taper__attention_backward_cuda(const taper_attention *a, taper_atte
     int head = attention_fast_head(&g), index = dq->device.index;
     size_t bytes = (size_t)(a->B * a->H * a->L) * (g.dtype == TAPER_F64 ? 8 : 4);
     TAPER_TRY(taper__memory_alloc(&g.delta, bytes ? bytes : 1, dq->device, op));
-    taper_status st = attention_launch_plain(PLAIN_DELTA, &g, index, op);
+    taper_status st = head ? attention_launch_delta(&g, index, op) : attention_launch_plain(PLAIN_DELTA, &g, index, op);
     if (st == TAPER_OK) st = head ? attention_launch_fast(TAPER_ATTENTION_DQ, &g, head, index, op) : attention_launch_plain(PLAIN_DQ, &g, index, op);
     if (st == TAPER_OK) st = head ? attention_launch_fast(TAPER_ATTENTION_DKV, &g, head, index, op) : attention_launch_plain(PLAIN_DKV, &g, index, op);
     taper__memory_free(g.delta, bytes ? bytes : 1, dq->device);

@@ -4,7 +4,6 @@
 #include "ops/mma.cuh"
 
 enum { ROWS = TAPER_CONV_ROWS, COLS = TAPER_CONV_COLS, DEPTH = TAPER_CONV_DEPTH, DEPTH_PLAIN = TAPER_CONV_DEPTH_PLAIN, PITCH = DEPTH + 8 };
-enum conv_mode { FORWARD, INPUT, WEIGHT };
 
 EL_FN int64_t conv_divide(int64_t a, int64_t b) { return (a | b) >> 32 == 0 ? (int64_t)((unsigned)a / (unsigned)b) : a / b; }
 
@@ -35,32 +34,27 @@ EL_FN conv_at conv_tap(const taper_conv_args &g, int64_t index) {
     }
     return {c * g.tap_channel + r * g.tap_step[0] + s * g.tap_step[1], c * g.b_channel, r * g.tap_mul[0], s * g.tap_mul[1]};
 }
-template <int MODE> EL_FN conv_at conv_col(const taper_conv_args &g, int64_t col) { return MODE == WEIGHT ? conv_tap(g, col) : conv_place(g, col); }
-template <int MODE> EL_FN conv_at conv_deep(const taper_conv_args &g, int64_t k) { return MODE == WEIGHT ? conv_place(g, k) : conv_tap(g, k); }
+/* A column and a step of depth: a place and a tap, or for the gradient of the weight the other way round. */
+EL_FN conv_at conv_index(const taper_conv_args &g, bool tap, int64_t index) { return tap ? conv_tap(g, index) : conv_place(g, index); }
 
-/* Where the two meet in b; false: outside. */
-template <int MODE> EL_FN bool conv_meet(const taper_conv_args &g, const conv_at &x, const conv_at &y, int64_t *at) {
+/* Where the two meet in b; false: outside. DIVIDED: at a quotient, where there is one. */
+template <bool DIVIDED> EL_FN bool conv_meet(const taper_conv_args &g, const conv_at &x, const conv_at &y, int64_t *at) {
     int h = x.h + y.h, w = x.w + y.w;
-    if (MODE == INPUT) {
-        if (h < 0 || w < 0) return false;
-        if (g.divide[0] > 1) {
-            const int q = h / g.divide[0];
-            if (q * g.divide[0] != h) return false;
-            h = q;
-        }
-        if (g.divide[1] > 1) {
-            const int q = w / g.divide[1];
-            if (q * g.divide[1] != w) return false;
-            w = q;
-        }
+    if (DIVIDED) {
+        const int dh = g.divide[0], dw = g.divide[1], p = (int)((unsigned)h / (unsigned)dh), q = (int)((unsigned)w / (unsigned)dw);
+        if (h < 0 || w < 0 || p * dh != h || q * dw != w) return false;
+        h = p, w = q;
     }
     *at = x.b + y.b + h * g.b_step[0] + w * g.b_step[1];
     return (unsigned)h < (unsigned)g.limit[0] && (unsigned)w < (unsigned)g.limit[1];
 }
 
-/* The depth of one step, worked out once for all threads. */
-template <int MODE, int N> EL_FN void conv_table(const taper_conv_args &g, conv_at *table, int64_t k0, int64_t end) {
-    if (threadIdx.x < N && k0 + threadIdx.x < end) table[threadIdx.x] = conv_deep<MODE>(g, k0 + threadIdx.x);
+/* The columns of a block and the depth of one step, each worked out once for all threads. */
+EL_FN void conv_columns(const taper_conv_args &g, conv_at *cols, int64_t col0) {
+    if (threadIdx.x < COLS) cols[threadIdx.x] = conv_index(g, g.cols_tap, col0 + threadIdx.x < g.cols ? col0 + threadIdx.x : 0);
+}
+template <int N> EL_FN void conv_table(const taper_conv_args &g, conv_at *table, int64_t k0, int64_t end) {
+    if (threadIdx.x < N && k0 + threadIdx.x < end) table[threadIdx.x] = conv_index(g, !g.cols_tap, k0 + threadIdx.x);
 }
 
 template <class A> EL_FN void conv_write(const taper_conv_args &g, int64_t group, int64_t part, int64_t row, int64_t col, int64_t own, A sum) {
@@ -75,32 +69,44 @@ template <class A> EL_FN void conv_write(const taper_conv_args &g, int64_t group
 
 /* ---- plain ---- */
 
+/* Part of a step's b: column bc, every other line of depth. */
+template <class T, bool DIVIDED>
+EL_FN void conv_fill_plain(const taper_conv_args &g, const T *b, const conv_at &mine, const conv_at *table, T (*to)[COLS + 4], int64_t left, bool in) {
+    const int bc = threadIdx.x % COLS, bk = threadIdx.x / COLS;
+#pragma unroll
+    for (int i = 0; i < COLS * DEPTH_PLAIN / 256; i++) {
+        const int k = bk + i * (256 / COLS);
+        int64_t at;
+        to[k][bc] = in && k < left && conv_meet<DIVIDED>(g, mine, table[k], &at) ? b[at] : (T)0;
+    }
+}
+
 /* Each thread makes 4 rows by 8 columns. */
-template <class T, int MODE> EL_FN void conv_plain(const taper_conv_args &g) {
+template <class T> EL_FN void conv_plain(const taper_conv_args &g) {
     __shared__ __align__(16) T sa[DEPTH_PLAIN][ROWS + 4], sb[DEPTH_PLAIN][COLS + 4];
-    __shared__ conv_at table[DEPTH_PLAIN];
+    __shared__ conv_at table[DEPTH_PLAIN], cols[COLS];
     const int t = threadIdx.x, tx = t % 16, ty = t / 16;
     const int64_t group = blockIdx.z % g.groups, part = blockIdx.z / g.groups, row0 = blockIdx.y * (int64_t)ROWS, col0 = blockIdx.x * (int64_t)COLS;
     const int64_t end = (part + 1) * g.part < g.depth ? (part + 1) * g.part : g.depth;
     const T *a = (const T *)g.a + group * g.a_group, *b = (const T *)g.b + group * g.b_group;
-    const int bc = t % COLS, bk = t / COLS, ak = t % DEPTH_PLAIN, ar = t / DEPTH_PLAIN;
-    const bool col_in = col0 + bc < g.cols;
-    const conv_at mine = conv_col<MODE>(g, col_in ? col0 + bc : 0);
+    const int ak = t % DEPTH_PLAIN, ar = t / DEPTH_PLAIN;
+    conv_columns(g, cols, col0);
+    __syncthreads();
+    const bool col_in = col0 + t % COLS < g.cols;
+    const conv_at mine = cols[t % COLS];
     T sum[4][8] = {};
     for (int64_t k0 = part * g.part; k0 < end; k0 += DEPTH_PLAIN) {
-        conv_table<MODE, DEPTH_PLAIN>(g, table, k0, end);
+        conv_table<DEPTH_PLAIN>(g, table, k0, end);
         __syncthreads();
 #pragma unroll
         for (int i = 0; i < ROWS * DEPTH_PLAIN / 256; i++) {
             const int64_t row = row0 + ar + i * (256 / DEPTH_PLAIN);
             sa[ak][ar + i * (256 / DEPTH_PLAIN)] = row < g.rows && k0 + ak < end ? a[row * g.a_row + table[ak].own] : (T)0;
         }
-#pragma unroll
-        for (int i = 0; i < COLS * DEPTH_PLAIN / 256; i++) {
-            const int k = bk + i * (256 / COLS);
-            int64_t at;
-            sb[k][bc] = col_in && k0 + k < end && conv_meet<MODE>(g, mine, table[k], &at) ? b[at] : (T)0;
-        }
+        if (g.divided)
+            conv_fill_plain<T, true>(g, b, mine, table, sb, end - k0, col_in);
+        else
+            conv_fill_plain<T, false>(g, b, mine, table, sb, end - k0, col_in);
         __syncthreads();
 #pragma unroll
         for (int k = 0; k < DEPTH_PLAIN; k++) {
@@ -118,9 +124,9 @@ template <class T, int MODE> EL_FN void conv_plain(const taper_conv_args &g) {
     }
 #pragma unroll
     for (int j = 0; j < 8; j++) {
-        const int64_t col = col0 + j / 4 * 64 + tx * 4 + j % 4, own = col < g.cols ? conv_col<MODE>(g, col).own : 0;
+        const int col = j / 4 * 64 + tx * 4 + j % 4;
 #pragma unroll
-        for (int i = 0; i < 4; i++) conv_write<T>(g, group, part, row0 + ty * 4 + i, col, own, sum[i][j]);
+        for (int i = 0; i < 4; i++) conv_write<T>(g, group, part, row0 + ty * 4 + i, col0 + col, cols[col].own, sum[i][j]);
     }
 }
 
@@ -138,29 +144,38 @@ EL_FN uint4 conv_fetch_a(const taper_conv_args &g, const uint16_t *row, const co
     }
     return make_uint4(v[0], v[1], v[2], v[3]);
 }
-template <int MODE> EL_FN uint4 conv_fetch_b(const taper_conv_args &g, const uint16_t *b, const conv_at &col, const conv_at *table, int k, int64_t left,
-                                             bool in) {
-    int64_t at;
-    if (!in) return make_uint4(0, 0, 0, 0);
-    if (g.b_wide) return left > k && conv_meet<MODE>(g, col, table[k], &at) ? *(const uint4 *)(b + at) : make_uint4(0, 0, 0, 0);
+template <bool DIVIDED> EL_FN uint4 conv_gather_b(const taper_conv_args &g, const uint16_t *b, const conv_at &col, const conv_at *table, int k, int64_t left) {
     unsigned v[4];
 #pragma unroll
     for (int i = 0; i < 4; i++) {
-        const unsigned low = k + 2 * i < left && conv_meet<MODE>(g, col, table[k + 2 * i], &at) ? b[at] : 0;
-        const unsigned high = k + 2 * i + 1 < left && conv_meet<MODE>(g, col, table[k + 2 * i + 1], &at) ? b[at] : 0;
+        int64_t at;
+        const unsigned low = k + 2 * i < left && conv_meet<DIVIDED>(g, col, table[k + 2 * i], &at) ? b[at] : 0;
+        const unsigned high = k + 2 * i + 1 < left && conv_meet<DIVIDED>(g, col, table[k + 2 * i + 1], &at) ? b[at] : 0;
         v[i] = low | high << 16;
     }
     return make_uint4(v[0], v[1], v[2], v[3]);
 }
+EL_FN uint4 conv_fetch_b(const taper_conv_args &g, const uint16_t *b, const conv_at &col, const conv_at *table, int k, int64_t left, bool in) {
+    int64_t at;
+    if (!in) return make_uint4(0, 0, 0, 0);
+    if (g.b_wide) {
+        const bool meet = left > k && (g.divided ? conv_meet<true>(g, col, table[k], &at) : conv_meet<false>(g, col, table[k], &at));
+        return meet ? *(const uint4 *)(b + at) : make_uint4(0, 0, 0, 0);
+    }
+    return g.divided ? conv_gather_b<true>(g, b, col, table, k, left) : conv_gather_b<false>(g, b, col, table, k, left);
+}
 
 /* Eight warps of 32 x 32; the next step's elements wait in registers while this one's are multiplied. */
-template <bool BF16, int MODE> EL_FN void conv_half(const taper_conv_args &g) {
+template <bool BF16> EL_FN void conv_half(const taper_conv_args &g) {
     __shared__ __align__(16) uint16_t sa[2][ROWS][PITCH], sb[2][COLS][PITCH];
-    __shared__ conv_at table[2][DEPTH];
+    __shared__ conv_at table[2][DEPTH], cols[COLS];
     const int t = threadIdx.x, lane = t % 32, warp = t / 32, wr = warp / 4 * 32, wc = warp % 4 * 32;
     const int64_t group = blockIdx.z % g.groups, part = blockIdx.z / g.groups, row0 = blockIdx.y * (int64_t)ROWS, col0 = blockIdx.x * (int64_t)COLS;
     const int64_t begin = part * g.part, end = begin + g.part < g.depth ? begin + g.part : g.depth;
     const uint16_t *a = (const uint16_t *)g.a + group * g.a_group, *b = (const uint16_t *)g.b + group * g.b_group;
+    conv_columns(g, cols, col0);
+    conv_table<DEPTH>(g, table[1], begin, end);
+    __syncthreads();
     /* neighbours in a warp: along depth where that is one wide load, along columns else */
     const int ar = t / 4, ak = t % 4 * 8;
     int bc[2], bk[2];
@@ -171,35 +186,24 @@ template <bool BF16, int MODE> EL_FN void conv_half(const taper_conv_args &g) {
         bc[i] = g.b_wide ? t / 4 + 64 * i : t % COLS;
         bk[i] = g.b_wide ? t % 4 * 8 : (t / COLS + 2 * i) * 8;
         in[i] = col0 + bc[i] < g.cols;
-        mine[i] = conv_col<MODE>(g, in[i] ? col0 + bc[i] : 0);
+        mine[i] = cols[bc[i]];
     }
     const bool row_in = row0 + ar < g.rows;
     a += row_in ? (row0 + ar) * g.a_row : 0;
     float sum[2][4][4] = {};
     uint4 next_a, next_b[2];
-    if (begin < end) {
-        conv_table<MODE, DEPTH>(g, table[0], begin, end);
-        __syncthreads();
-        next_a = conv_fetch_a(g, a, table[0], ak, end - begin, row_in);
-#pragma unroll
-        for (int i = 0; i < 2; i++) next_b[i] = conv_fetch_b<MODE>(g, b, mine[i], table[0], bk[i], end - begin, in[i]);
-        conv_table<MODE, DEPTH>(g, table[1], begin + DEPTH, end);
-        *(uint4 *)&sa[0][ar][ak] = next_a;
-#pragma unroll
-        for (int i = 0; i < 2; i++) *(uint4 *)&sb[0][bc[i]][bk[i]] = next_b[i];
-        __syncthreads();
-    }
     int now = 0;
-    for (int64_t k0 = begin; k0 < end; k0 += DEPTH, now ^= 1) {
+    /* The first round only fetches. */
+    for (int64_t k0 = begin - DEPTH; k0 < end; k0 += DEPTH, now ^= 1) {
         const int64_t left = end - k0 - DEPTH;
         if (left > 0) {
             next_a = conv_fetch_a(g, a, table[now ^ 1], ak, left, row_in);
 #pragma unroll
-            for (int i = 0; i < 2; i++) next_b[i] = conv_fetch_b<MODE>(g, b, mine[i], table[now ^ 1], bk[i], left, in[i]);
-            conv_table<MODE, DEPTH>(g, table[now], k0 + 2 * DEPTH, end);
+            for (int i = 0; i < 2; i++) next_b[i] = conv_fetch_b(g, b, mine[i], table[now ^ 1], bk[i], left, in[i]);
+            conv_table<DEPTH>(g, table[now], k0 + 2 * DEPTH, end);
         }
 #pragma unroll
-        for (int q = 0; q < DEPTH; q += 16) {
+        for (int q = 0; q < DEPTH && k0 >= begin; q += 16) {
             unsigned fa[2][4], fb[2][4];
 #pragma unroll
             for (int i = 0; i < 2; i++)
@@ -224,38 +228,29 @@ template <bool BF16, int MODE> EL_FN void conv_half(const taper_conv_args &g) {
     for (int j = 0; j < 4; j++)
 #pragma unroll
         for (int h = 0; h < 2; h++) {
-            const int64_t col = col0 + wc + j * 8 + pair + h, own = col < g.cols ? conv_col<MODE>(g, col).own : 0;
+            const int col = wc + j * 8 + pair + h;
 #pragma unroll
-            for (int i = 0; i < 4; i++) conv_write<float>(g, group, part, row0 + wr + i * 8 + row, col, own, sum[i / 2][j][i % 2 * 2 + h]);
+            for (int i = 0; i < 4; i++) conv_write<float>(g, group, part, row0 + wr + i * 8 + row, col0 + col, cols[col].own, sum[i / 2][j][i % 2 * 2 + h]);
         }
 }
 
-#define CONV_KERNELS(mode, MODE)                                                                                       \
-    extern "C" __global__ void __launch_bounds__(256) conv_##mode##_f32(const __grid_constant__ taper_conv_args g) { conv_plain<float, MODE>(g); } \
-    extern "C" __global__ void __launch_bounds__(256) conv_##mode##_f64(const __grid_constant__ taper_conv_args g) { conv_plain<double, MODE>(g); } \
-    extern "C" __global__ void __launch_bounds__(256) conv_##mode##_f16(const __grid_constant__ taper_conv_args g) { conv_half<false, MODE>(g); } \
-    extern "C" __global__ void __launch_bounds__(256) conv_##mode##_bf16(const __grid_constant__ taper_conv_args g) { conv_half<true, MODE>(g); }
-CONV_KERNELS(forward, FORWARD)
-CONV_KERNELS(input, INPUT)
-CONV_KERNELS(weight, WEIGHT)
+#define CONV_KERNEL(name, kernel)                                                                                      \
+    extern "C" __global__ void __launch_bounds__(256) conv_##name(const __grid_constant__ taper_conv_args g) { kernel(g); }
+CONV_KERNEL(f32, conv_plain<float>)
+CONV_KERNEL(f64, conv_plain<double>)
+CONV_KERNEL(f16, conv_half<false>)
+CONV_KERNEL(bf16, conv_half<true>)
 
 /* out = the parts added in their order. */
-template <class A, int MODE> EL_FN void conv_join(const taper_conv_args &g, int parts) {
+template <class A> EL_FN void conv_join(const taper_conv_args &g, int parts) {
     const int64_t each = g.groups * g.rows * g.cols;
     for (int64_t i = blockIdx.x * (int64_t)blockDim.x + threadIdx.x; i < each; i += (int64_t)gridDim.x * blockDim.x) {
         const int64_t line = conv_divide(i, g.cols), group = conv_divide(line, g.rows), row = line - group * g.rows;
         A sum = 0;
         for (int p = 0; p < parts; p++) sum += ((const A *)g.partial)[p * each + i];
         if (g.bias) sum += el_load<A>(g.bias, line, g.dtype);
-        el_store<A>(g.out, group * g.out_group + row * g.out_row + conv_col<MODE>(g, i - line * g.cols).own, g.dtype, sum);
+        el_store<A>(g.out, group * g.out_group + row * g.out_row + conv_index(g, g.cols_tap, i - line * g.cols).own, g.dtype, sum);
     }
 }
-#define CONV_JOIN(name, A)                                                                                             \
-    extern "C" __global__ void __launch_bounds__(256) conv_join_place_##name(const __grid_constant__ taper_conv_args g, int parts) { \
-        conv_join<A, FORWARD>(g, parts);                                                                               \
-    }                                                                                                                  \
-    extern "C" __global__ void __launch_bounds__(256) conv_join_tap_##name(const __grid_constant__ taper_conv_args g, int parts) { \
-        conv_join<A, WEIGHT>(g, parts);                                                                                \
-    }
-CONV_JOIN(f32, float)
-CONV_JOIN(f64, double)
+extern "C" __global__ void __launch_bounds__(256) conv_join_f32(const __grid_constant__ taper_conv_args g, int parts) { conv_join<float>(g, parts); }
+extern "C" __global__ void __launch_bounds__(256) conv_join_f64(const __grid_constant__ taper_conv_args g, int parts) { conv_join<double>(g, parts); }

@@ -32,7 +32,9 @@ typedef struct taper_conv_args {
     int64_t taps, tap_size[2], tap_channel, tap_step[2]; /* strides in the weight */
     int64_t b_image, b_channel, b_step[2];
     int place_mul[2], place_add[2], tap_mul[2], limit[2], divide[2];
-    int last;         /* the channel of a tap runs fastest, not s */
+    int cols_tap;       /* columns are taps and the depth is places */
+    int divided;        /* one of divide is more than 1 */
+    int last;           /* the channel of a tap runs fastest, not s */
     int a_wide, b_wide; /* eight elements along depth are neighbours and aligned (16-bit types) */
     int dtype;
 } taper_conv_args;

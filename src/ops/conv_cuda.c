@@ -5,12 +5,9 @@
 
 enum { CONV_BLOCKS = 264, CONV_PARTIAL_BYTES = 128 << 20 };
 
-#define CONV_ROW(mode)                                                                                                 \
-    {TAPER_CUDA_KERNEL("conv", "conv_" mode "_f32"), TAPER_CUDA_KERNEL("conv", "conv_" mode "_f64"),                   \
-     TAPER_CUDA_KERNEL("conv", "conv_" mode "_f16"), TAPER_CUDA_KERNEL("conv", "conv_" mode "_bf16")}
-static taper_cuda_kernel conv_products[3][4] = {CONV_ROW("forward"), CONV_ROW("input"), CONV_ROW("weight")};
-static taper_cuda_kernel conv_joins[2][2] = {{TAPER_CUDA_KERNEL("conv", "conv_join_place_f32"), TAPER_CUDA_KERNEL("conv", "conv_join_place_f64")},
-                                             {TAPER_CUDA_KERNEL("conv", "conv_join_tap_f32"), TAPER_CUDA_KERNEL("conv", "conv_join_tap_f64")}};
+static taper_cuda_kernel conv_products[4] = {TAPER_CUDA_KERNEL("conv", "conv_f32"), TAPER_CUDA_KERNEL("conv", "conv_f64"),
+                                             TAPER_CUDA_KERNEL("conv", "conv_f16"), TAPER_CUDA_KERNEL("conv", "conv_bf16")};
+static taper_cuda_kernel conv_joins[2] = {TAPER_CUDA_KERNEL("conv", "conv_join_f32"), TAPER_CUDA_KERNEL("conv", "conv_join_f64")};
 static taper_cuda_kernel conv_planes[3][2] = {
     {TAPER_CUDA_KERNEL("conv_plane", "conv_plane_forward_f32"), TAPER_CUDA_KERNEL("conv_plane", "conv_plane_forward_f64")},
     {TAPER_CUDA_KERNEL("conv_plane", "conv_plane_input_f32"), TAPER_CUDA_KERNEL("conv_plane", "conv_plane_input_f64")},
@@ -69,10 +66,10 @@ taper_status taper__conv_cuda(taper_conv_product product, const taper_conv *g, c
     taper_cuda_geometry geometry = {.grid = {(unsigned)tiles, (unsigned)lines, (unsigned)(p.groups * parts)}, .block = {TAPER_CONV_THREADS, 1, 1}};
     int count = (int)parts;
     void *args[] = {&p, &count};
-    taper_status st = taper__cuda_launch(&conv_products[product][which], index, &geometry, args, op);
+    taper_status st = taper__cuda_launch(&conv_products[which], index, &geometry, args, op);
     if (partial) {
         geometry = (taper_cuda_geometry){.grid = {conv_grid(conv_ceil(p.groups * p.rows * p.cols, 256)), 1, 1}, .block = {256, 1, 1}};
-        if (st == TAPER_OK) st = taper__cuda_launch(&conv_joins[product == TAPER_CONV_WEIGHT][wide], index, &geometry, args, op);
+        if (st == TAPER_OK) st = taper__cuda_launch(&conv_joins[wide], index, &geometry, args, op);
         taper__memory_free(partial, bytes, target->device);
     }
     return st;

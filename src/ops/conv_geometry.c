@@ -39,6 +39,8 @@ void taper__conv_describe(taper_conv_args *p, taper_conv_product product, const 
         p->divide[d] = input ? (int)g->stride[d] : 1;
     }
     p->last = from[1] == 1 && p->taps > 1;
+    p->cols_tap = weight;
+    p->divided = p->divide[0] > 1 || p->divide[1] > 1;
 }
 
 /* Eight neighbours along depth as one load: they must be neighbours in memory, and every eighth one aligned. */

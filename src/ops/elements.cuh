@@ -112,7 +112,7 @@ template <class R> EL_FN void el_store4(void *p, int64_t at, int dtype, const R 
     }
 }
 
-/* Eight neighbours: one or two accesses of 16 bytes for the usual dtypes of float. */
+/* Eight neighbours of float32, float16, bfloat16, bool or uint8, from a multiple of eight on. */
 EL_FN void el_load8(float *v, const void *p, int64_t at, int dtype) {
     if (dtype == TAPER_BF16 || dtype == TAPER_F16) {
         const uint4 x = *(const uint4 *)((const uint16_t *)p + at);
@@ -130,12 +130,9 @@ EL_FN void el_load8(float *v, const void *p, int64_t at, int dtype) {
         const float4 x = *(const float4 *)((const float *)p + at), y = *(const float4 *)((const float *)p + at + 4);
         v[0] = x.x, v[1] = x.y, v[2] = x.z, v[3] = x.w, v[4] = y.x, v[5] = y.y, v[6] = y.z, v[7] = y.w;
     } else {
-#pragma unroll 1
-        for (int half = 0; half < 2; half++) {
+        const uint2 x = *(const uint2 *)((const uint8_t *)p + at);
 #pragma unroll
-            for (int i = 0; i < 4; i++) v[i] = v[i + 4];
-            el_load4<float>(v + 4, p, at + 4 * half, dtype);
-        }
+        for (int i = 0; i < 8; i++) v[i] = (float)((i < 4 ? x.x : x.y) >> 8 * (i % 4) & 255);
     }
 }
 EL_FN void el_store8(void *p, int64_t at, int dtype, const float *v) {
@@ -148,9 +145,14 @@ EL_FN void el_store8(void *p, int64_t at, int dtype, const float *v) {
             u[i] = dtype == TAPER_BF16 ? *(const unsigned *)&b : *(const unsigned *)&h;
         }
         *(uint4 *)((uint16_t *)p + at) = make_uint4(u[0], u[1], u[2], u[3]);
+    } else if (dtype == TAPER_F32) {
+        *(float4 *)((float *)p + at) = make_float4(v[0], v[1], v[2], v[3]);
+        *(float4 *)((float *)p + at + 4) = make_float4(v[4], v[5], v[6], v[7]);
     } else {
-        el_store4<float>(p, at, dtype, v);
-        el_store4<float>(p, at + 4, dtype, v + 4);
+        unsigned u[2] = {0, 0};
+#pragma unroll
+        for (int i = 0; i < 8; i++) u[i / 4] |= (dtype == TAPER_BOOL ? (unsigned)(v[i] != 0) : (unsigned)(uint8_t)(int64_t)v[i]) << 8 * (i % 4);
+        *(uint2 *)((uint8_t *)p + at) = make_uint2(u[0], u[1]);
     }
 }
 

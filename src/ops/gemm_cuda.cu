@@ -5,7 +5,8 @@
 
 enum { TILE = TAPER_GEMM_TILE, PLAIN_K = 16, MMA_K = 32, MMA_PITCH = MMA_K + 8 };
 
-template <class A> EL_FN void gemm_write(const taper_gemm_args &g, int64_t batch, int64_t row, int64_t col, A sum) {
+/* A call, not inlined 16 times: with every dtype and both gelus in it, it was minutes of compiling. */
+template <class A> static __device__ __noinline__ void gemm_write(const taper_gemm_args &g, int64_t batch, int64_t row, int64_t col, A sum) {
     if (row < g.m && col < g.n) gs_store<A>(g, (batch * g.m + row) * g.n + col, col, sum);
 }
 

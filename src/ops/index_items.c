@@ -20,6 +20,7 @@ static int items_consumed(const taper_index_item *items, int n) {
 }
 
 static taper_status items_put(items_state *x, taper_tensor *index) {
+    if (!index) return x->s->status;
     if (x->dim >= x->view->ndim) return TAPER_FAIL(TAPER_INDEX, "too many indices for tensor of dimension %d", x->view->ndim);
     if (!taper_device_equal(index->device, x->view->device) && x->view->device.type != TAPER_META) {
         if (index->device.type != TAPER_CPU)

@@ -1,6 +1,7 @@
 /* linear_cross_entropy: the output layer and its loss in chunks of rows. On the GPU a chunk of logits is made, turned into its
  * gradient in place and multiplied away before the next one, so that memory holds one chunk instead of all logits twice. */
 #include <taper/autograd.h>
+#include <taper/cuda.h>
 
 #include "device/cuda/cuda.h"
 #include "ops/product.h"
@@ -8,6 +9,7 @@
 enum { LOSS_CHUNK_BYTES = 512 << 20, LOSS_THREADS = 512 };
 
 static taper_cuda_kernel loss_rows[2] = {TAPER_CUDA_KERNEL("linear_loss", "linear_loss_rows_f32"), TAPER_CUDA_KERNEL("linear_loss", "linear_loss_rows_f64")},
+                         loss_held[2] = {TAPER_CUDA_KERNEL("linear_loss", "linear_loss_held_f16"), TAPER_CUDA_KERNEL("linear_loss", "linear_loss_held_bf16")},
                          loss_scale[2] = {TAPER_CUDA_KERNEL("linear_loss", "linear_loss_scale_f32"), TAPER_CUDA_KERNEL("linear_loss", "linear_loss_scale_f64")},
                          loss_total[2] = {TAPER_CUDA_KERNEL("linear_loss", "linear_loss_total_f32"), TAPER_CUDA_KERNEL("linear_loss", "linear_loss_total_f64")};
 
@@ -64,6 +66,7 @@ typedef struct loss_run {
     taper_call *c;
     const taper_tensor *x, *w;                 /* w in the dtype of x */
     taper_tensor *logits, *losses, *scale, *sum; /* sum: of the gradient of weight over chunks */
+    int64_t held_most; /* bytes of a row that a block can keep */
     bool wants, wide;
 } loss_run;
 
@@ -84,7 +87,9 @@ static taper_status loss_chunk(loss_run *r, int64_t first, int64_t rows) {
     int dtype = x->dtype, slopes = r->wants, op = taper__cuda_operator_number("cross_entropy");
     taper_cuda_geometry g = {.grid = {(unsigned)rows, 1, 1}, .block = {LOSS_THREADS, 1, 1}};
     void *args[] = {&at, &targets, &losses, &scale, &n, &ignore, &dtype, &slopes, &record, &op};
-    TAPER_TRY_GOTO(taper__cuda_launch(&loss_rows[r->wide], x->device.index, &g, args, "linear_cross_entropy"));
+    bool held = (dtype == TAPER_F16 || dtype == TAPER_BF16) && C % 8 == 0 && C * 2 <= r->held_most && !((uintptr_t)at % 16);
+    if (held) g.shared_bytes = (unsigned)(C * 2);
+    TAPER_TRY_GOTO(taper__cuda_launch(held ? &loss_held[dtype == TAPER_BF16] : &loss_rows[r->wide], x->device.index, &g, args, "linear_cross_entropy"));
     if (!r->wants) goto out;
     TAPER_TRY_GOTO(taper__tensor_view(&back, r->c->out[1], 2, size, strides, first * K));
     TAPER_TRY_GOTO(taper__product_fused_cuda(&(taper_product){.c = back, .batch = 1, .m = rows, .n = K, .k = C, .a = logits, .b = weight, .alpha = 1}));
@@ -100,6 +105,7 @@ static taper_status linear_cross_entropy_cuda(taper_call *c) {
     const taper_tensor *x = c->args[0].t, *w = c->args[1].t, *t = c->args[2].t;
     int64_t N = x->shape[0], K = x->shape[1], C = w->shape[0];
     loss_run r = {.c = c, .x = x, .w = w, .wants = c->out[1]->ndim == 2, .wide = x->dtype == TAPER_F64};
+    taper_cuda_properties gpu = {.size = sizeof gpu};
     taper_dtype exact = r.wide ? TAPER_F64 : TAPER_F32;
     taper_tensor *cast = NULL, *sum = NULL, *total = NULL;
     taper_status st;
@@ -107,6 +113,8 @@ static taper_status linear_cross_entropy_cuda(taper_call *c) {
     int64_t rows = LOSS_CHUNK_BYTES / (C * (int64_t)taper_dtype_size((taper_dtype)x->dtype)) / 128 * 128, index = x->device.index;
     rows = rows < 128 ? 128 : rows > N ? N : rows;
     int64_t most[2] = {rows, C};
+    TAPER_TRY_GOTO(taper_cuda_get_properties(&gpu, (int)index));
+    r.held_most = (int64_t)gpu.shared_per_block_optin - 1024; /* the kernel has some of its own */
     if (w->dtype != x->dtype) {
         TAPER_TRY_GOTO(taper__tensor_empty(&cast, (taper_dtype)x->dtype, x->device, 2, w->shape, "linear_cross_entropy"));
         TAPER_TRY_GOTO(taper__copy_data(cast, w));

@@ -1,7 +1,7 @@
 /* Cross entropy of rows of logits that become their own gradient in place. */
 #include "device/cuda/cuda.h"
 #include "device/cuda/errors.cuh"
-#include "ops/elements.cuh"
+#include "ops/row_hold.cuh"
 
 enum { LL_THREADS = 512 };
 
@@ -66,6 +66,62 @@ template <class R> EL_FN void ll_rows(void *logits, const long long *target, R *
         el_store<R>(logits, base + i, dtype, skip ? (R)0 : (ll_exp(el_load<R>(logits, base + i, dtype) - lse) - (i == at ? (R)1 : (R)0)) * by);
 }
 
+EL_FN float ll_exp2(float x) {
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+
+/* The same where a row fits into shared memory, which then is all that lies between reading and writing it. Half precision,
+ * rows begin at multiples of 16 bytes. Exponentials are of base two, with the factor inside. */
+template <class T> EL_FN void ll_held(void *logits, const long long *target, float *losses, const float *scale, long long n, long long ignore,
+                                      int slopes, void *record, int op) {
+    enum { DEEP = 4 };
+    extern __shared__ uint4 held[];
+    const float log2e = 1.4426950408889634f, none = ll_low(0.0f);
+    const int vectors = (int)(n / T::n);
+    const long long at = target[blockIdx.x];
+    const bool out = at != ignore && (at < 0 || at >= n), skip = at == ignore || out;
+    uint4 *const row = (uint4 *)logits + blockIdx.x * (int64_t)vectors;
+    if (out && threadIdx.x == 0) taper_cuda_report(record, TAPER_CUDA_REPORT_TARGET, op, at, n);
+    float high = none, sum = 0, x[T::n];
+    for (int i = threadIdx.x; i < vectors; i += LL_THREADS * DEEP) {
+        uint4 raw[DEEP];
+#pragma unroll
+        for (int j = 0; j < DEEP; j++)
+            if (i + j * LL_THREADS < vectors) raw[j] = row[i + j * LL_THREADS];
+#pragma unroll
+        for (int j = 0; j < DEEP; j++)
+            if (i + j * LL_THREADS < vectors) {
+                held[i + j * LL_THREADS] = raw[j];
+                T::get(x, raw[j]);
+                float top = x[0];
+#pragma unroll
+                for (int k = 1; k < T::n; k++) top = fmaxf(top, x[k]);
+                if (top > high) sum *= ll_exp2((high - top) * log2e), high = top;
+                const float zero = high == none ? 0 : high * log2e;
+#pragma unroll
+                for (int k = 0; k < T::n; k++) sum += ll_exp2(fmaf(x[k], log2e, -zero));
+            }
+    }
+    const float top = ll_block(high, true);
+    sum = ll_block(high == none ? sum : sum * ll_exp2((high - top) * log2e), false);
+    const float lse = top + logf(sum);
+    if (threadIdx.x == 0) losses[blockIdx.x] = skip ? 0 : lse - el_load<float>(held, at, T::dtype);
+    if (!slopes) return;
+    const float by = skip ? 0 : *scale, shift = log2f(by) - lse * log2e;
+    for (int i = threadIdx.x; i < vectors; i += LL_THREADS) {
+        T::get(x, held[i]);
+#pragma unroll
+        for (int k = 0; k < T::n; k++) x[k] = skip ? 0 : ll_exp2(fmaf(x[k], log2e, shift));
+        if (!skip && i == (int)(at / T::n)) {
+#pragma unroll
+            for (int k = 0; k < T::n; k++) x[k] -= k == (int)(at % T::n) ? by : 0;
+        }
+        row[i] = T::put(x);
+    }
+}
+
 /* One over the number of targets that count. */
 template <class R> EL_FN void ll_scale(R *scale, const long long *target, long long rows, long long ignore) {
     R count = 0;
@@ -93,3 +149,10 @@ template <class R> EL_FN void ll_total(R *loss, const R *losses, const R *scale,
     }
 LL_KERNELS(f32, float)
 LL_KERNELS(f64, double)
+#define LL_HELD(name)                                                                                                  \
+    extern "C" __global__ void __launch_bounds__(LL_THREADS, 2) linear_loss_held_##name(                               \
+        void *logits, const long long *target, float *losses, const float *scale, long long n, long long ignore, int, int slopes, void *record, int op) { \
+        ll_held<row_##name>(logits, target, losses, scale, n, ignore, slopes, record, op);                             \
+    }
+LL_HELD(f16)
+LL_HELD(bf16)

@@ -10,32 +10,10 @@ EL_FN void pw_number(const taper_pointwise_args &k, int i, float *x) { *x = (flo
 EL_FN void pw_number(const taper_pointwise_args &k, int i, double *x) { *x = k.number[i]; }
 EL_FN void pw_number(const taper_pointwise_args &k, int i, int64_t *x) { *x = k.integer[i]; }
 
-/* Whole vectors of a flat call; how many elements that were. */
-template <class F, class R> EL_FN int64_t pw_wide(const taper_pointwise_args &k, const R *same, int64_t thread, int64_t threads) {
-    const int64_t whole = k.n / TAPER_PWA_VECTOR * TAPER_PWA_VECTOR;
-    for (int64_t at = thread * TAPER_PWA_VECTOR; at < whole; at += threads * TAPER_PWA_VECTOR) {
-        R x[F::operands][TAPER_PWA_VECTOR], y[TAPER_PWA_VECTOR];
-#pragma unroll
-        for (int i = 0; i < F::operands; i++) {
-            if (k.step[i + 1]) {
-                el_load4<R>(x[i], k.data[i + 1], at, k.dtype[i + 1]);
-            } else {
-#pragma unroll
-                for (int j = 0; j < TAPER_PWA_VECTOR; j++) x[i][j] = same[i];
-            }
-        }
-#pragma unroll
-        for (int j = 0; j < TAPER_PWA_VECTOR; j++) {
-            R v[F::operands];
-#pragma unroll
-            for (int i = 0; i < F::operands; i++) v[i] = x[i][j];
-            y[j] = (R)F::run(v, k.params);
-        }
-        el_store4<R>(k.data[0], at, k.dtype[0], y);
-    }
-    return whole;
-}
-/* Float kernels take eight elements, of one row where there are two dims. They are computed in two halves by the same code. */
+/* Double and integer kernels take one element at a time: a wide path would be half of all code for few who need it. */
+template <class F, class R> EL_FN int64_t pw_wide(const taper_pointwise_args &, const R *, int64_t, int64_t) { return 0; }
+/* Whole vectors of a flat call; gives how many elements that were. Float kernels take eight elements, of one row where there are
+ * two dims. They are computed in two halves by the same code. */
 template <class F> EL_FN int64_t pw_wide(const taper_pointwise_args &k, const float *same, int64_t thread, int64_t threads) {
     const int64_t whole = k.n / TAPER_PWA_EIGHT * TAPER_PWA_EIGHT;
     for (int64_t at = thread * TAPER_PWA_EIGHT; at < whole; at += threads * TAPER_PWA_EIGHT) {
@@ -68,6 +46,10 @@ template <class F> EL_FN int64_t pw_wide(const taper_pointwise_args &k, const fl
     return whole;
 }
 
+/* One element of any dtype, as a call: inlined into every kernel's strided path it was most of the code and of the compiling. */
+template <class R> static __device__ __noinline__ R pw_load(const void *p, int64_t at, int dtype) { return el_load<R>(p, at, dtype); }
+template <class R> static __device__ __noinline__ void pw_store(void *p, int64_t at, int dtype, R v) { el_store<R>(p, at, dtype, v); }
+
 /* F::run(x, params) computes one element of F::operands operands. */
 template <class R, class F> EL_FN void pw_run(const taper_pointwise_args &k) {
     const int64_t thread = blockIdx.x * (int64_t)blockDim.x + threadIdx.x, threads = gridDim.x * (int64_t)blockDim.x;
@@ -75,7 +57,7 @@ template <class R, class F> EL_FN void pw_run(const taper_pointwise_args &k) {
 #pragma unroll
     for (int i = 0; i < F::operands; i++) {
         pw_number(k, i + 1, &same[i]);
-        if (k.data[i + 1] && k.flat && !k.step[i + 1]) same[i] = el_load<R>(k.data[i + 1], 0, k.dtype[i + 1]);
+        if (k.data[i + 1] && k.flat && !k.step[i + 1]) same[i] = pw_load<R>(k.data[i + 1], 0, k.dtype[i + 1]);
     }
     int64_t done = 0;
     if (k.flat >= 2) done = pw_wide<F>(k, same, thread, threads);
@@ -98,8 +80,8 @@ template <class R, class F> EL_FN void pw_run(const taper_pointwise_args &k) {
         R v[F::operands];
 #pragma unroll
         for (int i = 0; i < F::operands; i++)
-            v[i] = !k.data[i + 1] || (k.flat && !k.step[i + 1]) ? same[i] : el_load<R>(k.data[i + 1], where[i + 1], k.dtype[i + 1]);
-        el_store<R>(k.data[0], where[0], k.dtype[0], (R)F::run(v, k.params));
+            v[i] = !k.data[i + 1] || (k.flat && !k.step[i + 1]) ? same[i] : pw_load<R>(k.data[i + 1], where[i + 1], k.dtype[i + 1]);
+        pw_store<R>(k.data[0], where[0], k.dtype[0], (R)F::run(v, k.params));
     }
 }
 

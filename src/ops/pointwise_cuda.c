@@ -70,6 +70,15 @@ bool taper__pointwise_rows(taper_pointwise_args *k, int operands) {
     return true;
 }
 
+/* Whether the float kernels have an access of eight elements for every operand. */
+static bool pointwise_has_eight(const taper_pointwise_args *k, int operands) {
+    for (int i = 0; i <= operands; i++) {
+        int d = k->dtype[i];
+        if (k->data[i] && d != TAPER_F32 && d != TAPER_BF16 && d != TAPER_F16 && d != TAPER_BOOL && d != TAPER_U8) return false;
+    }
+    return true;
+}
+
 /* A number operand: an argument, or a tensor of one element that lives on the CPU. */
 static void pointwise_number(taper_pointwise_args *k, int i, const taper_arg *a) {
     if (a->kind == TAPER_ARG_TENSOR) {
@@ -109,9 +118,11 @@ taper_status taper__pointwise_cuda(taper_call *c, int operands, taper_pointwise_
     }
     taper__iter_init(&it, c->out[0], in, operands);
     taper__pointwise_args_fill(&k, &it);
-    if (compute == TAPER_COMPUTE_F32 && !k.flat) taper__pointwise_rows(&k, operands);
+    bool eight = compute == TAPER_COMPUTE_F32 && pointwise_has_eight(&k, operands);
+    if (eight && !k.flat) taper__pointwise_rows(&k, operands);
+    if (!eight && k.flat == 2) k.flat = 1;
     taper_cuda_geometry g = taper__pointwise_geometry(&k, taper__cuda_multiprocessors(c->device.index));
-    if (compute == TAPER_COMPUTE_F32 && k.flat >= 2) g.grid[0] = taper__pointwise_blocks(k.n, TAPER_PWA_EIGHT, taper__cuda_multiprocessors(c->device.index));
+    if (eight && k.flat >= 2) g.grid[0] = taper__pointwise_blocks(k.n, TAPER_PWA_EIGHT, taper__cuda_multiprocessors(c->device.index));
     void *args[1] = {&k};
     return taper__cuda_launch(kernel, c->device.index, &g, args, c->row->name);
 }

@@ -4,7 +4,7 @@
 
 #define real float
 #define M(f) f32_##f
-#define PW_BLOCKS 2 /* of 256 threads on a multiprocessor at least: sets the limit of registers */
+#define PW_BLOCKS 1 /* of 256 threads on a multiprocessor at least: the slow paths of double functions need the registers */
 #define PW_NAME(name) pw_f32_##name
 #define PW_N(name, operands, result, expression, ...) PW_KERNEL(name, operands, expression)
 #define PW_F(name, operands, result, expression) PW_KERNEL(name, operands, expression)

@@ -48,19 +48,24 @@ PW_FN double pw_polygamma(double order, double x) {
     double s = order + 1, sum = 0, n = 1, factor = s;
     if (order == 0) return pw_digamma(x);
     if (x <= 0 && x == floor(x)) return s - 2 * floor(s / 2) == 0 ? INFINITY : NAN;
+    double turn = 0; /* not 0: by reflection */
     if (order == 1 && x < 0) {
-        double turn = 3.14159265358979323846 / sin(3.14159265358979323846 * (x - floor(x)));
-        return turn * turn - pw_polygamma(1, 1 - x);
+        turn = 3.14159265358979323846 / sin(3.14159265358979323846 * (x - floor(x)));
+        x = 1 - x;
     }
     if (x < -1e5) return NAN; /* the sum would have as many terms */
     for (int k = 0; k < 10 || x < 10; k++, x += 1) sum += pow(x, -s);
-    sum += x * pow(x, -s) / (s - 1) + 0.5 * pow(x, -s);
+    double power = pow(x, -s), inverse = 1 / x;
+    sum += x * power / (s - 1) + 0.5 * power;
+    power *= inverse;
     for (int k = 1; k <= 7; k++) {
         n *= 2 * k * (2 * k - 1);
-        sum += bernoulli[k - 1] / n * factor * pow(x, -s - 2 * k + 1);
+        sum += bernoulli[k - 1] / n * factor * power;
         factor *= (s + 2 * k - 1) * (s + 2 * k);
+        power *= inverse * inverse;
     }
     for (double k = 2; k <= order && sum != 0 && sum - sum == 0; k += 1) sum *= k;
+    if (turn != 0) return turn * turn - sum;
     return order - 2 * floor(order / 2) == 0 ? -sum : sum;
 }
 /* Starts from M. Giles, "Approximating the erfinv function" (2010); two steps of Newton make it a double's. */

@@ -30,6 +30,9 @@ typedef struct taper_product {
     taper_tensor *column_sum; /* NULL, or [n]: the sums of c over m */
 } taper_product;
 taper_status taper__product_fused_cuda(const taper_product *p);
+/* In place t (m, n) *= the slope of gelu at aux (NULL: not), sums (n) = sums over the rows of t (NULL: none). NOT_IMPLEMENTED,
+ * without a message, when dtype or alignment do not suit. product_columns.c */
+taper_status taper__product_columns_cuda(const taper_tensor *t, int64_t m, int64_t n, const taper_tensor *aux, bool by_tanh, taper_tensor *sums);
 bool taper__product_has_cublaslt(const taper_call *c, const char **why);
 /* The kernels of an operator whose run function ends in taper__product. */
 #define TAPER_PRODUCT_KERNELS(run)                                                                                     \

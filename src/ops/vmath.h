@@ -135,19 +135,13 @@ static inline float vm_log1pf(float x) {
     return x < INFINITY ? y : x;
 }
 
-/* Near zero a polynomial, elsewhere 1 - 2 / (e^2x + 1). */
+/* q = m / (m + 2), m = e^2|x| - 1, which below 0.35 is taken as m / 2 (1 - q): less of that is rounding. It is 1 from 9.02 on. */
 static inline float vm_tanhf(float x) {
-    float a = fabsf(x), z = x * x, t = a > 20.0f ? 20.0f : a;
-    float far = 1.0f - 2.0f / (vm_exp_normalf(t * 2.0f) + 1.0f);
-    far = copysignf(far, x);
-    float p = 2.1475377e-3f;
-    p = VM_FMA(p, z, -8.182675e-3f);
-    p = VM_FMA(p, z, 2.1702968e-2f);
-    p = VM_FMA(p, z, -5.3947203e-2f);
-    p = VM_FMA(p, z, 1.333321e-1f);
-    p = VM_FMA(p, z, -3.333333e-1f);
-    float near = VM_FMA(p * z, x, x);
-    return a < 0.625f ? near : far;
+    float n, a = fabsf(x), t = a > 10.0f ? 10.0f : a;
+    int32_t whole;
+    float p = vm_exp_reduce(t * 2.0f, &n, &whole), s = vm_scale(whole);
+    float m = VM_FMA(s, p, s - 1.0f), q = m / (m + 2.0f), h = m * 0.5f;
+    return copysignf(a < 0.35f ? VM_FMA(-h, q, h) : q, x);
 }
 
 static inline float vm_sigmoidf(float x) {

@@ -118,8 +118,8 @@ int main(int argc, char **argv) {
     scan("sigmoid", vm_sigmoidf, sigmoid, -INFINITY, INFINITY, 2.3, step);
     scan("erf", vm_erff, erf, -INFINITY, INFINITY, limit, step);
     scan("normal", vm_normalf, normal, -0.5f, INFINITY, 2.5, step);
-    scan("normal_tail", vm_normalf, normal, -3, -0.5f, 14, step);
-    scan("normal_density", vm_normal_densityf, density, -2, 2, 4, step);
+    scan("normal_tail", vm_normalf, normal, -3, -0.5f, 20, step);
+    scan("normal_density", vm_normal_densityf, density, -2, 2, 5, step);
     scan("exp_normal", vm_exp_normalf, exp, -87.3f, 88, limit, step);
     scan("sin", vm_sinf, sin, -VM_TRIG_LIMIT, VM_TRIG_LIMIT, limit, step);
     scan("cos", vm_cosf, cos, -VM_TRIG_LIMIT, VM_TRIG_LIMIT, limit, step);
