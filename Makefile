@@ -60,8 +60,9 @@ $(BUILD)/libtaper.a: $(OBJ) $(CUDA_OBJ)
 	@rm -f $@
 	$(Q)ar qcs $@ $^
 
-$(BUILD)/taper: $(CLI_OBJ) $(BUILD)/libtaper.a
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+# The tool finds the library beside it (a build folder) or in ../lib (an installation): the kernels are on disk once.
+$(BUILD)/taper: $(CLI_OBJ) $(BUILD)/libtaper.so
+	$(Q)$(CC) $(LDFLAGS) -o $@ $(CLI_OBJ) -L$(BUILD) -ltaper -lm -lpthread -Wl,-rpath,'$$ORIGIN:$$ORIGIN/../lib'
 
 $(BUILD)/obj/%.o: %.c VERSION
 	@mkdir -p $(@D)

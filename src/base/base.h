@@ -62,10 +62,10 @@ typedef struct taper_knob {
     __attribute__((constructor)) static void variable##_register(void) { taper__knob_register(&variable); }            \
     struct taper_knob /* swallow the semicolon */
 void taper__knob_register(taper_knob *knob);
-const char *taper__knob_text(const taper_knob *knob);
+TAPER_API const char *taper__knob_text(const taper_knob *knob);
 int64_t taper__knob_int(const taper_knob *knob);
 bool taper__knob_bool(const taper_knob *knob);
-const taper_knob *taper__knob_list(void);
+TAPER_API const taper_knob *taper__knob_list(void); /* both for the tool, which links the shared library */
 
 /* ---- pool.c: one thread pool for the process ---- */
 typedef void (*taper_range_fn)(void *ctx, int64_t begin, int64_t end);

@@ -43,10 +43,6 @@ static void batch_backward(void *ctx, int64_t begin, int64_t end) {
     }
 }
 
-/* Images with their channels last keep them there. */
-static bool channel_is_last(const taper_tensor *t) {
-    return t->ndim == 4 && !t->contiguous && taper__is_channels_last(4, t->shape, t->strides);
-}
 /* t, or a copy of it (to be released) in the strides given; NULL: contiguous. */
 static taper_status channel_like(const taper_tensor **used, taper_tensor **copy, taper_tensor *t, const int64_t *strides, const char *op) {
     *used = t;
@@ -149,17 +145,6 @@ const taper_op taper_op_native_batch_norm = {
                                       {0}},
 };
 
-static taper_status native_batch_norm_backward_infer(taper_call *c) {
-    const taper_tensor *g = c->args[0].t, *x = c->args[1].t, *w = TAPER_ARG_T(c, 2);
-    TAPER_TRY(channel_shape(c, x, 2, 2));
-    if (g->ndim != x->ndim || memcmp(g->shape, x->shape, sizeof(int64_t) * x->ndim))
-        return TAPER_FAIL(TAPER_RUNTIME, "%s: the gradient %s must be like the input %s", c->row->name, TAPER_TEXT(g), TAPER_TEXT(x));
-    taper_dtype dtype = w ? (taper_dtype)w->dtype : (taper_dtype)x->dtype;
-    bool last = channel_is_last(x) && c->nargs == 6 && c->args[5].kind == TAPER_ARG_BOOL; /* not for groups, which share this */
-    TAPER_TRY(taper__out_strided(c, 0, (taper_dtype)x->dtype, x->ndim, x->shape, last ? x->strides : NULL));
-    TAPER_TRY(taper__out(c, 1, dtype, 1, x->shape + 1));
-    return taper__out(c, 2, dtype, 1, x->shape + 1);
-}
 static taper_status native_batch_norm_backward_cpu(taper_call *c) {
     channel_job j;
     channel_layout l;
@@ -208,7 +193,7 @@ static taper_status native_batch_norm_backward_vjp(taper_vjp *v) {
     return s->status;
 }
 const taper_op taper_op_native_batch_norm_backward = {
-    .infer = native_batch_norm_backward_infer,
+    .infer = channel_backward_infer,
     .kernels = native_batch_norm_backward_kernels,
     .vjp = native_batch_norm_backward_vjp,
     .saves = 0x1f,

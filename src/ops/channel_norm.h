@@ -96,4 +96,22 @@ static inline taper_tensor *channel_view(taper_scope *s, taper_tensor *t, int nd
     return t ? tx_reshape(s, t, shape, ndim) : NULL;
 }
 
+/* Images with their channels last keep them there. */
+static inline bool channel_is_last(const taper_tensor *t) {
+    return t->ndim == 4 && !t->contiguous && taper__is_channels_last(4, t->shape, t->strides);
+}
+
+/* Both backward passes: gradient, input, weight and statistics in; gradients of input, weight and bias out. */
+static inline taper_status channel_backward_infer(taper_call *c) {
+    const taper_tensor *g = c->args[0].t, *x = c->args[1].t, *w = TAPER_ARG_T(c, 2);
+    TAPER_TRY(channel_shape(c, x, 2, 2));
+    if (g->ndim != x->ndim || memcmp(g->shape, x->shape, sizeof(int64_t) * x->ndim))
+        return TAPER_FAIL(TAPER_RUNTIME, "%s: the gradient %s must be like the input %s", c->row->name, TAPER_TEXT(g), TAPER_TEXT(x));
+    taper_dtype dtype = w ? (taper_dtype)w->dtype : (taper_dtype)x->dtype;
+    bool last = channel_is_last(x) && c->nargs == 6 && c->args[5].kind == TAPER_ARG_BOOL; /* not for groups, which share this */
+    TAPER_TRY(taper__out_strided(c, 0, (taper_dtype)x->dtype, x->ndim, x->shape, last ? x->strides : NULL));
+    TAPER_TRY(taper__out(c, 1, dtype, 1, x->shape + 1));
+    return taper__out(c, 2, dtype, 1, x->shape + 1);
+}
+
 #endif

@@ -101,7 +101,7 @@ const taper_op taper_op_native_group_norm = {
 
 static taper_status native_group_norm_backward_infer(taper_call *c) {
     TAPER_TRY(group_check(c, c->args[1].t, c->args[5].i, 2, 2));
-    return native_batch_norm_backward_infer(c);
+    return channel_backward_infer(c);
 }
 static size_t native_group_norm_backward_workspace(const taper_call *c) {
     const taper_tensor *x = c->args[1].t;

@@ -68,7 +68,7 @@ static void compare(const shape *z, int which, taper_dtype dtype, bool last) {
     taper_scope scope = TAPER_SCOPE, *s = &scope;
     const int64_t xs[4] = {z->n, z->c, z->h, z->w}, ws[4] = {z->o, z->c / z->groups, z->k, z->k}, st[2] = {z->stride, z->stride}, pad[2] = {z->padding, z->padding},
                   one[2] = {1, 1};
-    double allowed = dtype == TAPER_F32 ? 2e-6 : dtype == TAPER_F16 ? 4e-3 : 2e-2;
+    double allowed = dtype == TAPER_F32 ? 2e-5 /* sums of 200,000 products, in whatever order the provider takes */ : dtype == TAPER_F16 ? 4e-3 : 2e-2;
     taper_tensor *x = random_tensor(s, 4, xs), *w = random_tensor(s, 4, ws), *b = random_tensor(s, 1, ws);
     /* what the GPU sees, rounded */
     if (dtype != TAPER_F32) {

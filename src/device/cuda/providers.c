@@ -2,6 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <taper/cuda.h>
+
 #include "device/cuda/blas.h"
 #include "device/cuda/dnn.h"
 #include "device/cuda/driver.h"
