@@ -12,6 +12,7 @@ import datetime
 import json
 import os
 import platform
+import signal
 import statistics
 import subprocess
 import sys
@@ -38,15 +39,23 @@ TARGETS = {
 
 
 class Side:
-    """A process of bench/peer.py that answers one workload at a time; it sleeps while the others are measured."""
+    """A process of bench/peer.py that answers one workload at a time. It is stopped while the others are measured: threads that
+    spin for the next piece of work would take a core from them."""
 
     def __init__(self, name, command, env, arguments):
         self.name, self.version = name, ""
         self.log = open(os.path.join("/tmp", "taper-bench-%s-%d.log" % (name, os.getpid())), "w+")
         self.process = subprocess.Popen(command + [os.path.join(HERE, "bench", "peer.py")] + arguments, env=env, stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, stderr=self.log, universal_newlines=True)
+                                        stdout=subprocess.PIPE, stderr=self.log, universal_newlines=True, start_new_session=True)
+
+    def signal(self, number):
+        try:
+            os.killpg(self.process.pid, number)  # its own group: compilers it started stop too
+        except OSError:
+            pass
 
     def visit(self, workload):
+        self.signal(signal.SIGCONT)
         try:
             self.process.stdin.write(workload + "\n")
             self.process.stdin.flush()
@@ -59,11 +68,13 @@ class Side:
             line = json.loads(text) if text.startswith("{") else {}
             if "done" in line:
                 self.version = line["version"]
+                self.signal(signal.SIGSTOP)
                 return
             if line:
                 yield line
 
     def end(self):
+        self.signal(signal.SIGCONT)
         self.process.stdin.close()
         if self.process.wait():
             self.log.seek(0)

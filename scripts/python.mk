@@ -44,7 +44,10 @@ pip-build: $(PY_EXT)
 	strip --strip-unneeded $(PY_DEST)/taper/_C$(PY_SUFFIX)
 
 test-python: python
-	@set -e; for t in tests/python/test_*.py tests/scripts/test_*.py; do echo "== $$t"; PYTHONPATH=$(BUILD)/python $(PYTHON) $$t; done
+	@mkdir -p $(BUILD)/tests/python; bad=0; for t in tests/python/test_*.py tests/scripts/test_*.py; do \
+	log=$(BUILD)/tests/python/$$(basename $$t .py).log; \
+	if PYTHONPATH=$(abspath $(BUILD))/python $(PYTHON) $$t > $$log 2>&1; then printf '%-18s %5d ok\n' $$(basename $$t .py) $$(grep -c '^ok' $$log); \
+	else bad=1; echo "== $$t failed:"; grep -v '^ok' $$log | tail -n 40; fi; done; exit $$bad
 
 -include $(PY_OBJ:.o=.d)
 FORCE_PY_LINK:
