@@ -54,10 +54,17 @@ taper_status taper__cross_entropy_cuda(taper_call *c) {
     TAPER_TRY(class_entropy(c, c->args[0].t, c->args[1].t, TAPER_ARG_T(c, 2), c->out[1], NULL, NULL, c->args[3].i, r, c->args[5].f));
     return class_sum(c, c->out[2], c->args[1].t->numel, r, "cross_entropy");
 }
+/* The kernels read statistics in float32 (float64 with float64 logits) and the gradient in the dtype of the logits. */
 taper_status taper__cross_entropy_backward_cuda(taper_call *c) {
     taper_reduction r;
+    taper_scope s = TAPER_SCOPE;
     TAPER_TRY(taper__reduction(&r, &c->args[7], "cross_entropy"));
-    return class_entropy(c, c->args[1].t, c->args[2].t, TAPER_ARG_T(c, 3), c->args[4].t, c->args[0].t, c->args[5].t, c->args[6].i, r, c->args[8].f);
+    taper_dtype dtype = (taper_dtype)c->args[1].t->dtype, wide = dtype == TAPER_F64 ? TAPER_F64 : TAPER_F32;
+    taper_tensor *g = tx_to(&s, c->args[0].t, NULL, dtype, false, false), *lse = tx_to(&s, c->args[4].t, NULL, wide, false, false);
+    taper_tensor *total = tx_to(&s, c->args[5].t, NULL, wide, false, false);
+    if (s.status == TAPER_OK)
+        s.status = class_entropy(c, c->args[1].t, c->args[2].t, TAPER_ARG_T(c, 3), lse, g, total, c->args[6].i, r, c->args[8].f);
+    return taper_scope_end(&s);
 }
 
 static taper_status class_nll(taper_call *c, const taper_tensor *like, const taper_tensor *x_, const taper_tensor *t, const taper_tensor *weight,

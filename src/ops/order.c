@@ -1,4 +1,5 @@
 /* kthvalue, quantile, cummax, cummin. */
+#include "device/cuda/cuda.h"
 #include "ops/search.h"
 
 static taper_status kthvalue_compose(taper_call *c, taper_scope *s) {
@@ -151,9 +152,28 @@ static taper_status cum_vjp(taper_vjp *v) {
 }
 static taper_status cummax_cpu(taper_call *c) { return cum_cpu(c, true); }
 static taper_status cummin_cpu(taper_call *c) { return cum_cpu(c, false); }
-static const taper_kernel cummax_kernels[] = {{"cpu", TAPER_CPU, NULL, cummax_cpu}, {0}};
-static const taper_kernel cummin_kernels[] = {{"cpu", TAPER_CPU, NULL, cummin_cpu}, {0}};
-#define CUM_SAMPLES {"[2,5], 1"}, {"[2,5,3], 1"}, {"[6]:i64<4, 0"}, {"[4]:bool, 0"}, {"[0,3], 0"}, {"[], 0"}, {"[2,3], 2", .error = "Dimension out of range"}, {0}
+static taper_cuda_kernel cum_kernels[3] = {TAPER_CUDA_KERNEL("cum_extreme", "cum_extreme_f32"), TAPER_CUDA_KERNEL("cum_extreme", "cum_extreme_f64"),
+                                           TAPER_CUDA_KERNEL("cum_extreme", "cum_extreme_i64")};
+static taper_status cum_cuda(taper_call *c, int largest) {
+    const taper_tensor *self = c->args[0].t;
+    void *out = taper__data(c->out[0]), *places = taper__data(c->out[1]), *x = taper__data(self);
+    int d, dtype = self->dtype;
+    long long n = 1, inner = 1, lines;
+    if (!self->numel) return TAPER_OK;
+    TAPER_TRY(taper__wrap_dim(&d, c->args[1].i, self->ndim, c->row->name));
+    if (self->ndim) n = self->shape[d];
+    for (int k = d + 1; k < self->ndim; k++) inner *= self->shape[k];
+    lines = self->numel / n;
+    int64_t blocks = inner == 1 ? (lines + 7) / 8 : (lines + 255) / 256;
+    taper_cuda_geometry g = {.grid = {(unsigned)blocks, 1, 1}, .block = {256, 1, 1}};
+    void *args[] = {&out, &places, &x, &dtype, &n, &inner, &lines, &largest};
+    return taper__cuda_launch(&cum_kernels[dtype == TAPER_F64 ? 1 : taper_dtype_is_float((taper_dtype)dtype) ? 0 : 2], c->device.index, &g, args, c->row->name);
+}
+static taper_status cummax_cuda(taper_call *c) { return cum_cuda(c, true); }
+static taper_status cummin_cuda(taper_call *c) { return cum_cuda(c, false); }
+static const taper_kernel cummax_kernels[] = {{"cuda", TAPER_CUDA, NULL, cummax_cuda}, {"cpu", TAPER_CPU, NULL, cummax_cpu}, {0}};
+static const taper_kernel cummin_kernels[] = {{"cuda", TAPER_CUDA, NULL, cummin_cuda}, {"cpu", TAPER_CPU, NULL, cummin_cpu}, {0}};
+#define CUM_SAMPLES {"[2,5], 1"}, {"[3,70], 1"}, {"[2,5,3], 1"}, {"[6]:i64<4, 0"}, {"[4]:bool, 0"}, {"[0,3], 0"}, {"[], 0"}, {"[2,3], 2", .error = "Dimension out of range"}, {0}
 const taper_op taper_op_cummax = {.infer = cum_infer, .kernels = cummax_kernels, .vjp = cum_vjp, .saves = TAPER_SAVE_OUT(1), .contiguous = 1, .upcast = true,
                                   .samples = (const taper_sample[]){CUM_SAMPLES}};
 const taper_op taper_op_cummin = {.infer = cum_infer, .kernels = cummin_kernels, .vjp = cum_vjp, .saves = TAPER_SAVE_OUT(1), .contiguous = 1, .upcast = true,

@@ -5,17 +5,12 @@
 
 static taper_cuda_kernel random_fill = TAPER_CUDA_KERNEL("random_fill", "random_fill"), random_dropout = TAPER_CUDA_KERNEL("random_fill", "random_dropout"),
                          random_back = TAPER_CUDA_KERNEL("random_fill", "random_dropout_backward");
-static const char *const random_kinds[] = {"uniform_", "normal_", "log_normal_", "exponential_", "cauchy_", "geometric_", "bernoulli_"};
+static const char *const random_kinds[] = {"uniform_", "normal_", "log_normal_", "exponential_", "cauchy_", "geometric_", "bernoulli_", "bernoulli_p"};
 
 static int random_kind(const taper_call *c) {
-    for (int i = 0; i < 7; i++)
-        if (!strcmp(c->row->name, random_kinds[i])) return i;
+    for (int i = 0; i < TAPER_COUNT(random_kinds); i++)
+        if (!strcmp(c->row->name, random_kinds[i])) return i < 6 ? i : 6;
     return -1;
-}
-bool taper__random_supports(const taper_call *c, const char **why) {
-    if (random_kind(c) >= 0) return true;
-    *why = "no kernel for this distribution";
-    return false;
 }
 static taper_cuda_geometry random_geometry(int64_t n) { return (taper_cuda_geometry){.grid = {(unsigned)((n + 1023) / 1024), 1, 1}, .block = {256, 1, 1}}; }
 

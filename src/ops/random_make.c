@@ -1,5 +1,6 @@
 /* Random tensors: rand, randn, randint, their *_like forms, randperm, normal, multinomial; made of empty and the fills. */
 #include "ops/op.h"
+#include "ops/random_cuda.h"
 #include "tensor/random_fill.h"
 
 static const taper_device *make_device(const taper_call *c, int k) { return c->args[k].kind == TAPER_ARG_DEVICE ? &c->args[k].device : NULL; }
@@ -120,7 +121,7 @@ static taper_status multinomial_cpu(taper_call *c) {
     return taper__random_multinomial(make_generator(c, 3), taper__data(c->out[0]), (taper_dtype)self->dtype, taper__data(self), self->ndim == 2 ? self->shape[0] : 1,
                                      self->shape[self->ndim - 1], c->args[1].i, c->args[2].i);
 }
-static const taper_kernel multinomial_kernels[] = {{"cpu", TAPER_CPU, NULL, multinomial_cpu}, {0}};
+static const taper_kernel multinomial_kernels[] = {{"cuda", TAPER_CUDA, NULL, taper__multinomial_cuda}, {"cpu", TAPER_CPU, NULL, multinomial_cpu}, {0}};
 const taper_op taper_op_multinomial = {
     .infer = multinomial_infer,
     .kernels = multinomial_kernels,

@@ -45,10 +45,10 @@ static taper_status random_float_infer(taper_call *c) {
     return random_infer(c);
 }
 
-#define RANDOM_OP(name, infer_fn, ...) RANDOM_OP_BY(random_fill, name, infer_fn, __VA_ARGS__)
-#define RANDOM_OP_BY(fill, name, infer_fn, ...)                                                                        \
+#define RANDOM_OP(name, infer_fn, ...) RANDOM_OP_BY(random_fill, taper__random_cuda, name, infer_fn, __VA_ARGS__)
+#define RANDOM_OP_BY(fill, gpu, name, infer_fn, ...)                                                                   \
     static taper_status name##run(taper_call *c) { return fill(c, name##draw); }                                       \
-    static const taper_kernel name##kernels[] = {{"cuda", TAPER_CUDA, taper__random_supports, taper__random_cuda}, {"cpu", TAPER_CPU, NULL, name##run}, {0}};                            \
+    static const taper_kernel name##kernels[] = {{"cuda", TAPER_CUDA, NULL, gpu}, {"cpu", TAPER_CPU, NULL, name##run}, {0}}; \
     const taper_op taper_op_##name = {.infer = infer_fn,                                                               \
                                       .kernels = name##kernels,                                                        \
                                       .vjp = random_vjp,                                                               \
@@ -91,7 +91,7 @@ static taper_status exponential_infer(taper_call *c) {
     if (!(c->args[1].f > 0)) return TAPER_FAIL(TAPER_RUNTIME, "exponential_ expects lambda > 0.0, but found lambda=%g", c->args[1].f);
     return random_float_infer(c);
 }
-RANDOM_OP_BY(random_fill_mkl, exponential_, exponential_infer, {"[2,3]:nograd", .unspecified = true, .strides_matter = true}, {"[2]:nograd, 0.0", .error = "lambda=0"});
+RANDOM_OP_BY(random_fill_mkl, taper__random_cuda, exponential_, exponential_infer, {"[2,3]:nograd", .unspecified = true, .strides_matter = true}, {"[2]:nograd, 0.0", .error = "lambda=0"});
 
 static void cauchy_draw(const taper_call *c, taper_generator *g, taper_dtype d, void *p, int64_t n) { taper__random_cauchy(g, d, p, n, c->args[1].f, c->args[2].f); }
 static taper_status cauchy_infer(taper_call *c) {
@@ -117,10 +117,10 @@ static taper_status bernoulli_infer(taper_call *c) {
     TAPER_TRY(bernoulli_check(c->args[1].f));
     return random_infer(c);
 }
-RANDOM_OP_BY(random_fill_mkl, bernoulli_, bernoulli_infer, {"[2,3]:nograd", .unspecified = true, .strides_matter = true}, {"[4]:i64, 0.3", .unspecified = true, .strides_matter = true}, {"[2]:nograd, 2.0", .error = "p=2"});
+RANDOM_OP_BY(random_fill_mkl, taper__random_cuda, bernoulli_, bernoulli_infer, {"[2,3]:nograd", .unspecified = true, .strides_matter = true}, {"[4]:i64, 0.3", .unspecified = true, .strides_matter = true}, {"[2]:nograd, 2.0", .error = "p=2"});
 
 static taper_status bernoulli_p_run(taper_call *c) { return random_fill_mkl(c, bernoulli_draw); }
-static const taper_kernel bernoulli_p_kernels[] = {{"cpu", TAPER_CPU, NULL, bernoulli_p_run}, {0}};
+static const taper_kernel bernoulli_p_kernels[] = {{"cuda", TAPER_CUDA, NULL, taper__random_cuda}, {"cpu", TAPER_CPU, NULL, bernoulli_p_run}, {0}};
 const taper_op taper_op_bernoulli_p = {.infer = bernoulli_infer,
                                        .kernels = bernoulli_p_kernels,
                                        .random = true,
@@ -171,7 +171,16 @@ static taper_status bernoulli__each_run(taper_call *c) {
     if (c->args[1].kind != TAPER_ARG_TENSOR) return random_fill_mkl(c, bernoulli_number_draw);
     return bernoulli_each(c, c->out[0], c->args[1].t);
 }
-static const taper_kernel bernoulli__each_kernels[] = {{"cpu", TAPER_CPU, NULL, bernoulli__each_run}, {0}};
+static taper_status bernoulli__each_cuda(taper_call *c) {
+    if (c->args[1].kind == TAPER_ARG_TENSOR) return taper__bernoulli_each_cuda(c, c->out[0], c->args[1].t);
+    taper_tensor *p = NULL;
+    double value = taper_arg_double(&c->args[1]);
+    TAPER_TRY(taper_full(&p, NULL, 0, taper_float(value), TAPER_F64, &c->device));
+    taper_status st = taper__bernoulli_each_cuda(c, c->out[0], p);
+    taper_tensor_release(p);
+    return st;
+}
+static const taper_kernel bernoulli__each_kernels[] = {{"cuda", TAPER_CUDA, NULL, bernoulli__each_cuda}, {"cpu", TAPER_CPU, NULL, bernoulli__each_run}, {0}};
 const taper_op taper_op_bernoulli__each = {
     .infer = bernoulli__each_infer,
     .kernels = bernoulli__each_kernels,
@@ -186,7 +195,8 @@ static taper_status bernoulli_self_infer(taper_call *c) {
     return random_infer(c);
 }
 static taper_status bernoulli_self_run(taper_call *c) { return bernoulli_each(c, c->out[0], c->args[0].t); }
-static const taper_kernel bernoulli_self_kernels[] = {{"cpu", TAPER_CPU, NULL, bernoulli_self_run}, {0}};
+static taper_status bernoulli_self_cuda(taper_call *c) { return taper__bernoulli_each_cuda(c, c->out[0], c->args[0].t); }
+static const taper_kernel bernoulli_self_kernels[] = {{"cuda", TAPER_CUDA, NULL, bernoulli_self_cuda}, {"cpu", TAPER_CPU, NULL, bernoulli_self_run}, {0}};
 const taper_op taper_op_bernoulli = {.infer = bernoulli_self_infer,
                                      .kernels = bernoulli_self_kernels,
                                      .vjp = random_vjp,
@@ -199,7 +209,8 @@ static void random_draw(const taper_call *c, taper_generator *g, taper_dtype d, 
     (void)c;
     taper__random_all(g, d, p, n);
 }
-RANDOM_OP(random_, random_infer, {"[4]:i64", .unspecified = true, .strides_matter = true}, {"[2,3]:nograd", .unspecified = true, .strides_matter = true});
+static taper_status random_cuda(taper_call *c) { return taper__random_int_cuda(c, 0, taper__random_all_range((taper_dtype)c->out[0]->dtype)); }
+RANDOM_OP_BY(random_fill, random_cuda, random_, random_infer, {"[4]:i64", .unspecified = true, .strides_matter = true}, {"[2,3]:nograd", .unspecified = true, .strides_matter = true});
 
 /* Largest whole number of a dtype up to which all are exact; the smallest. */
 static void random_bounds(taper_dtype d, int64_t *least, int64_t *most) {
@@ -223,25 +234,30 @@ static taper_status random_range_infer(taper_call *c, int64_t from, int64_t to) 
     if (to - 1 < least || to - 1 > most) return TAPER_FAIL(TAPER_RUNTIME, "to - 1 is out of bounds for %s: %lld", taper_dtype_name(d), (long long)(to - 1));
     return random_infer(c);
 }
-static void random_from_draw(const taper_call *c, taper_generator *g, taper_dtype d, void *p, int64_t n) {
+/* How many numbers from args[1] on; 0: all of 64 bits. Without an end: up to the largest of an integer dtype, the largest exact
+ * integer of a float. */
+static uint64_t random_from_range(const taper_call *c, taper_dtype d) {
     int64_t from = c->args[1].i, least, most;
-    if (c->args[2].kind == TAPER_ARG_INT) {
-        taper__random_int(g, d, p, n, from, (uint64_t)c->args[2].i - (uint64_t)from);
-    } else if (from == INT64_MIN) {
-        taper__random_all64(g, d, p, n);
-    } else { /* up to the largest of an integer dtype, the largest exact integer of a float */
-        random_bounds(d, &least, &most);
-        most = d == TAPER_F16 ? 1 << 11 : d == TAPER_BF16 ? 1 << 8 : d == TAPER_F32 ? 1 << 24 : d == TAPER_F64 ? INT64_C(1) << 53 : most;
-        taper__random_int(g, d, p, n, from, (uint64_t)most - (uint64_t)from + 1);
-    }
+    if (c->args[2].kind == TAPER_ARG_INT) return (uint64_t)c->args[2].i - (uint64_t)from;
+    if (from == INT64_MIN) return 0;
+    random_bounds(d, &least, &most);
+    most = d == TAPER_F16 ? 1 << 11 : d == TAPER_BF16 ? 1 << 8 : d == TAPER_F32 ? 1 << 24 : d == TAPER_F64 ? INT64_C(1) << 53 : most;
+    return (uint64_t)most - (uint64_t)from + 1;
 }
+static void random_from_draw(const taper_call *c, taper_generator *g, taper_dtype d, void *p, int64_t n) {
+    uint64_t range = random_from_range(c, d);
+    if (c->args[2].kind != TAPER_ARG_INT && !range) taper__random_all64(g, d, p, n);
+    else taper__random_int(g, d, p, n, c->args[1].i, range);
+}
+static taper_status random_from_cuda(taper_call *c) { return taper__random_int_cuda(c, c->args[1].i, random_from_range(c, (taper_dtype)c->out[0]->dtype)); }
 static taper_status random_from_infer(taper_call *c) {
     if (c->args[2].kind == TAPER_ARG_INT) return random_range_infer(c, c->args[1].i, c->args[2].i);
     return random_infer(c);
 }
-RANDOM_OP(random_from_, random_from_infer, {"[4]:i64, 2, 9", .unspecified = true, .strides_matter = true}, {"[4]:i32, 5, -", .unspecified = true, .strides_matter = true}, {"[4]:i64, 9, 2", .error = "from=9 >= to=2"},
+RANDOM_OP_BY(random_fill, random_from_cuda, random_from_, random_from_infer, {"[4]:i64, 2, 9", .unspecified = true, .strides_matter = true}, {"[4]:i32, 5, -", .unspecified = true, .strides_matter = true}, {"[4]:i64, 9, 2", .error = "from=9 >= to=2"},
           {"[4]:u8, -1, 2", .error = "from is out of bounds for uint8"}, {"[4]:i8, 0, 200", .error = "to - 1 is out of bounds for int8"});
 
 static void random_to_draw(const taper_call *c, taper_generator *g, taper_dtype d, void *p, int64_t n) { taper__random_int(g, d, p, n, 0, (uint64_t)c->args[1].i); }
 static taper_status random_to_infer(taper_call *c) { return random_range_infer(c, 0, c->args[1].i); }
-RANDOM_OP(random_to_, random_to_infer, {"[4]:i64, 9", .unspecified = true, .strides_matter = true}, {"[4]:i64, 0", .error = "to=0"});
+static taper_status random_to_cuda(taper_call *c) { return taper__random_int_cuda(c, 0, (uint64_t)c->args[1].i); }
+RANDOM_OP_BY(random_fill, random_to_cuda, random_to_, random_to_infer, {"[4]:i64, 9", .unspecified = true, .strides_matter = true}, {"[4]:i64, 0", .error = "to=0"});

@@ -51,6 +51,7 @@ void taper__random_dropout(taper_generator *g, taper_dtype dtype, void *p, int64
 /* Any. from + (a word of the stream) mod range; range = to - from > 0, as unsigned 64-bit. */
 void taper__random_int(taper_generator *g, taper_dtype dtype, void *p, int64_t n, int64_t from, uint64_t range);
 /* Any. tensor.random_(): [0, largest value] for integers, [0, 2^digits] for floats, {0, 1} for bool. */
+uint64_t taper__random_all_range(taper_dtype dtype); /* how many numbers random_() draws from, from 0 */
 void taper__random_all(taper_generator *g, taper_dtype dtype, void *p, int64_t n);
 /* I64, F64, F32, BF16. All 2^64 integers: tensor.random_(-2**63, None). */
 void taper__random_all64(taper_generator *g, taper_dtype dtype, void *p, int64_t n);

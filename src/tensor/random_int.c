@@ -69,7 +69,7 @@ void taper__random_int(taper_generator *g, taper_dtype dtype, void *p, int64_t n
     taper__generator_unlock(g);
 }
 
-void taper__random_all(taper_generator *g, taper_dtype dtype, void *p, int64_t n) {
+uint64_t taper__random_all_range(taper_dtype dtype) {
     static const uint64_t range[TAPER_DTYPE_COUNT] = {
         [TAPER_BOOL] = 2,
         [TAPER_U8] = 1u << 8,
@@ -82,8 +82,11 @@ void taper__random_all(taper_generator *g, taper_dtype dtype, void *p, int64_t n
         [TAPER_F32] = (1u << 24) + 1,
         [TAPER_F64] = (UINT64_C(1) << 53) + 1,
     };
+    return range[dtype];
+}
+void taper__random_all(taper_generator *g, taper_dtype dtype, void *p, int64_t n) {
     g = taper__generator_lock(g);
-    random_int_fill(g, dtype, p, n, 0, range[dtype], dtype == TAPER_I64 || dtype == TAPER_F64);
+    random_int_fill(g, dtype, p, n, 0, taper__random_all_range(dtype), dtype == TAPER_I64 || dtype == TAPER_F64);
     taper__generator_unlock(g);
 }
 
