@@ -199,28 +199,6 @@ def _derived_(name):
     return method
 
 
-def amp_unscale_(grads, found_inf, inv_scale):
-    """Gradients times inv_scale; found_inf becomes 1 when one of them is not finite."""
-    for g in grads:
-        g.mul_(inv_scale.to(g.dtype))
-        if g.isfinite().logical_not().sum().item():
-            found_inf.fill_(1.0)
-
-
-def amp_update_scale_(scale, growth_tracker, found_inf, growth_factor, backoff_factor, growth_interval):
-    """The scale shrinks after an overflow and grows after growth_interval steps without one."""
-    if found_inf.item():
-        scale.mul_(backoff_factor)
-        growth_tracker.fill_(0)
-        return scale
-    successes = growth_tracker.item() + 1
-    if successes == growth_interval:
-        scale.mul_(growth_factor)
-        successes = 0
-    growth_tracker.fill_(successes)
-    return scale
-
-
 # Listed here too, so that derived.py need not be read before one of them is called.
 _DERIVED = ("inner vdot argwhere msort mode nanmean nanmedian nanquantile logcumsumexp float_power heaviside ldexp sinc signbit isposinf "
             "isneginf isreal is_nonzero is_same_size logaddexp2 addr addbmm matrix_power renorm select_scatter slice_scatter "
@@ -229,7 +207,6 @@ _DERIVED_INPLACE = "float_power heaviside ldexp sinc addr renorm put index_reduc
 
 
 def install():
-    _C.amp_unscale_, _C.amp_update_scale_ = amp_unscale_, amp_update_scale_
     add = _C.add_tensor_method
     for kind, name in _NAMES.items():
         short = {"BFloat16": "bfloat16"}.get(kind, kind.lower())

@@ -15,11 +15,17 @@ EL_FN int64_t cl_class(const long long *target, int64_t i, int64_t n, int64_t ig
 }
 template <class R> EL_FN R cl_weight(const void *weight, int64_t c, int dtype) { return weight ? el_load<R>(weight, c, dtype) : (R)1; }
 
+/* 1 / n by Newton's steps: the division of doubles is a call that needs more registers than the row kernels have. */
+EL_FN double cl_inverse(int64_t n) {
+    double r = 1.0f / (float)n;
+    r *= 2 - (double)n * r;
+    return r * (2 - (double)n * r);
+}
 /* loss and weight of one position. spread: sum over classes of weight * (lse - x), used with smoothing. */
 template <class R> EL_FN void cl_finish(void *out, double *losses, double *weights, void *lses, int64_t i, int64_t t, R lse, R x, double spread,
                                         double smoothing, int64_t n, const void *weight, int dtype, int none) {
     const double w = t < 0 ? 0 : (double)cl_weight<R>(weight, t, dtype);
-    const double loss = t < 0 ? 0 : (1 - smoothing) * w * ((double)lse - (double)x) + smoothing / (double)n * spread;
+    const double loss = t < 0 ? 0 : (1 - smoothing) * w * ((double)lse - (double)x) + smoothing * cl_inverse(n) * spread;
     ((R *)lses)[i] = lse;
     losses[i] = loss;
     weights[i] = w;
@@ -68,7 +74,7 @@ template <class T> EL_FN void cl_row_backward(void *d, const void *x, const long
     const int64_t row = blockIdx.x;
     const row_place<T> place(x, row * n, n);
     const int64_t t = cl_class(target, row, n, ignore, record, op);
-    const float lse = lses[row], part = (float)(smoothing / (double)n);
+    const float lse = lses[row], part = (float)(smoothing * cl_inverse(n));
     const float up = t < 0 ? 0 : el_load<float>(g, none ? row : 0, T::dtype) / (mean ? ((const float *)total)[0] : 1.0f);
     const float w = t < 0 ? 0 : cl_weight<float>(weight, t, T::dtype);
     float all = (float)n;
@@ -132,7 +138,7 @@ template <class R> EL_FN void cl_strided(void *out, const void *x, const long lo
     }
     const R lse = ((const R *)lses)[i], up = t < 0 ? (R)0 : el_load<R>(g, none ? i : 0, dtype) / (mean ? ((const R *)total)[0] : (R)1);
     for (int64_t c = 0; smoothing != 0 && c < n; c++) all += cl_weight<R>(weight, c, dtype);
-    const R part = (R)(smoothing / (double)n), hit = t < 0 ? (R)0 : up * (R)(1 - smoothing) * cl_weight<R>(weight, t, dtype), slope = hit + up * part * all;
+    const R part = (R)(smoothing * cl_inverse(n)), hit = t < 0 ? (R)0 : up * (R)(1 - smoothing) * cl_weight<R>(weight, t, dtype), slope = hit + up * part * all;
     for (int64_t c = 0; c < n; c++) {
         R v = t < 0 ? (R)0 : slope * cl_exp(el_load<R>(x, base + c * inner, dtype) - lse) - (c == t ? hit : (R)0);
         if (t >= 0 && smoothing != 0) v -= up * part * cl_weight<R>(weight, c, dtype);

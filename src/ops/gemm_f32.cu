@@ -33,6 +33,13 @@ template <bool ALONG> EL_FN void gf_put(float (*to)[PITCH], const float *v) {
     }
 }
 
+/* One copy of the ends that are more than a store. */
+static __device__ __noinline__ void gf_write(const taper_gemm_args &g, int64_t at, int64_t col, float sum) { gs_store<float, TAPER_F32>(g, at, col, sum); }
+static __device__ __noinline__ void gf_write4(const taper_gemm_args &g, int64_t at, int64_t col, float a, float b, float c, float d) {
+    const float sum[4] = {a, b, c, d};
+    gs_store4<TAPER_F32>(g, at, col, sum);
+}
+
 template <bool A_ALONG, bool B_ALONG> EL_FN void gemm_f32_tiles(const taper_gemm_args &g) {
     __shared__ __align__(16) float sa[2][KT][PITCH], sb[2][KT][PITCH];
     const int tx = threadIdx.x % 16, ty = threadIdx.x / 16, part = blockIdx.z % g.parts;
@@ -74,13 +81,13 @@ template <bool A_ALONG, bool B_ALONG> EL_FN void gemm_f32_tiles(const taper_gemm
             const int64_t row = row0 + i / 4 * 64 + ty * 4 + i % 4, col = col0 + h * 64 + tx * 4, at = row * g.n + col;
             if (row >= g.m || col >= g.n) continue;
             if (!partial && whole) {
-                gs_store4<TAPER_F32>(g, z * g.m * g.n + at, col, &sum[i][h * 4]);
+                gf_write4(g, z * g.m * g.n + at, col, sum[i][h * 4], sum[i][h * 4 + 1], sum[i][h * 4 + 2], sum[i][h * 4 + 3]);
             } else {
 #pragma unroll
                 for (int j = 0; j < 4; j++)
                     if (col + j < g.n) {
                         if (partial) partial[at + j] = sum[i][h * 4 + j];
-                        else gs_store<float, TAPER_F32>(g, z * g.m * g.n + at + j, col + j, sum[i][h * 4 + j]);
+                        else gf_write(g, z * g.m * g.n + at + j, col + j, sum[i][h * 4 + j]);
                     }
             }
         }

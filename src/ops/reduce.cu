@@ -4,8 +4,8 @@
 #include "ops/reduce.cuh"
 
 template <class R> EL_FN R red_abs(R x) { return x < 0 ? -x : x; }
-EL_FN float red_power(float x, double p) { return powf(x, (float)p); }
-EL_FN double red_power(double x, double p) { return pow(x, p); }
+static __device__ __noinline__ float red_power(float x, double p) { return powf(x, (float)p); }
+static __device__ __noinline__ double red_power(double x, double p) { return pow(x, p); }
 EL_FN float red_root(float x) { return sqrtf(x); }
 EL_FN double red_root(double x) { return sqrt(x); }
 
@@ -30,7 +30,7 @@ EL_FN int red_finish(const taper_reduce_args &, int a) { return a; }
             (void)k;                                                                                                   \
             a = combine;                                                                                               \
         }                                                                                                              \
-        RED_IN void store(const taper_reduce_args &k, int64_t o, S a) { el_store<S>(k.out, o, k.dtype_out, red_finish(k, a)); } \
+        RED_IN void store(const taper_reduce_args &k, int64_t o, S a) { red_store<S>(k.out, o, k.dtype_out, red_finish(k, a)); } \
     };
 #define RED_HIGHEST (a > b || a != a ? a : b)
 #define RED_LOWEST (a < b || a != a ? a : b)

@@ -38,6 +38,17 @@ EL_FN int64_t red_place(int64_t at, int ndim, const int64_t *shape, const int64_
 }
 EL_FN int64_t red_kept(const taper_reduce_args &k, int64_t o) { return red_place(o, k.nkept, k.kept_shape, k.kept_stride, k.kept_inverse); }
 
+/* One element: the dtypes that matter inline, the others by a call, as their code would be in every kernel. */
+template <class R> static __device__ __noinline__ R red_load_rare(const void *p, int64_t at, int dtype) { return el_load<R>(p, at, dtype); }
+EL_FN float red_load(const void *p, int64_t at, int dtype, float) {
+    if (dtype == TAPER_F32) return ((const float *)p)[at];
+    if (dtype == TAPER_BF16) return __uint_as_float((unsigned)((const uint16_t *)p)[at] << 16);
+    return red_load_rare<float>(p, at, dtype);
+}
+EL_FN double red_load(const void *p, int64_t at, int dtype, double) { return dtype == TAPER_F64 ? ((const double *)p)[at] : red_load_rare<double>(p, at, dtype); }
+EL_FN int64_t red_load(const void *p, int64_t at, int dtype, int64_t) { return dtype == TAPER_I64 ? ((const int64_t *)p)[at] : red_load_rare<int64_t>(p, at, dtype); }
+template <class R> static __device__ __noinline__ void red_store(void *p, int64_t at, int dtype, R v) { el_store<R>(p, at, dtype, v); }
+
 /* One element as it lies in memory. */
 struct red_bf16 {
     typedef uint16_t raw;
@@ -194,7 +205,7 @@ template <class F> EL_FN void red_block_anyhow(const taper_reduce_args &k, typen
 #pragma unroll 1
             for (int64_t i = begin + lane; i < end; i += lanes) {
                 const int64_t at = base + red_place(i, k.ninner, k.inner_shape, k.inner_stride, k.inner_inverse);
-                F::step(k, s, el_load<R>(k.in, at, k.dtype_in), i);
+                F::step(k, s, red_load(k.in, at, k.dtype_in, R()), i);
             }
         }
         red_lanes<F>(s, part, w, lane, k.width, lanes);

@@ -64,22 +64,27 @@ template <class R> EL_FN void sm_columns(void *out, const void *x, const void *y
         const int64_t at = c / inner * n * inner + c % inner;
         R sum = 0, high = sm_low((R)0);
         if (y) {
+#pragma unroll(sizeof(R) == 8 ? 1 : 2)
             for (int64_t i = 0; i < n; i++) {
                 R g = el_load<R>(x, at + i * inner, dtype);
                 sum += log ? g : g * el_load<R>(y, at + i * inner, dtype);
             }
+#pragma unroll(sizeof(R) == 8 ? 1 : 2)
             for (int64_t i = 0; i < n; i++) {
                 R g = el_load<R>(x, at + i * inner, dtype), v = el_load<R>(y, at + i * inner, dtype);
                 el_store<R>(out, at + i * inner, dtype, log ? g - sm_exp(v) * sum : v * (g - sum));
             }
             continue;
         }
+#pragma unroll(sizeof(R) == 8 ? 1 : 2)
         for (int64_t i = 0; i < n; i++) {
             R v = el_load<R>(x, at + i * inner, dtype);
             high = v > high || v != v ? v : high;
         }
+#pragma unroll(sizeof(R) == 8 ? 1 : 2)
         for (int64_t i = 0; i < n; i++) sum += sm_exp(el_load<R>(x, at + i * inner, dtype) - high);
         const R shift = log ? sm_log(sum) : 0, scale = 1 / sum;
+#pragma unroll(sizeof(R) == 8 ? 1 : 2)
         for (int64_t i = 0; i < n; i++) {
             R v = el_load<R>(x, at + i * inner, dtype) - high;
             el_store<R>(out, at + i * inner, dtype, log ? v - shift : sm_exp(v) * scale);

@@ -81,7 +81,7 @@ class GradScaler:
             for (device, _), grads in groups.items():
                 if device not in found:
                     found[device] = found_inf.to(device).clone() if device != found_inf.device else found_inf.clone()
-                _C.amp_unscale_(grads, found[device], inv_scale.to(device))
+                _ops.amp_unscale_(grads, found[device], inv_scale.to(device))
         finally:
             _C.set_grad_enabled(previous)
         return found
@@ -160,7 +160,7 @@ class GradScaler:
             total = found[0]
             for f in found[1:]:
                 total = total + f
-            _C.amp_update_scale_(scale, self._growth_tracker, total, self._growth_factor, self._backoff_factor, self._growth_interval)
+            _ops.amp_update_scale_(scale, self._growth_tracker, total, self._growth_factor, self._backoff_factor, self._growth_interval)
         self._per_optimizer_states = defaultdict(_fresh_state)
 
     def get_scale(self):
