@@ -17,7 +17,7 @@ step() { # name, what it shows, command...
     local seconds=$((SECONDS - start)) last
     last=$(grep -vE '^(ok|#)' "$logs/$name.log" | tail -n 1 | tr '|' '/' | cut -c 1-120)
     [ $state = ok ] || failed=$((failed + 1))
-    [[ $last == *passed* ]] || last="$(grep -c '^ok' "$logs/$name.log") ok, $(grep -c '^not ok' "$logs/$name.log") not ok"
+    [[ $last == *passed* || $last == *SUMMARY* ]] || last="$(grep -c '^ok' "$logs/$name.log") ok, $(grep -c '^not ok' "$logs/$name.log") not ok"
     rows="$rows| $name | $what | $state | $last | $seconds |"$'\n'
     printf '%-24s %-7s %4d s  %s\n' "$name" $state $seconds "$last"
     [ $state = ok ] || grep -v '^ok' "$logs/$name.log" | tail -n 25
@@ -31,7 +31,7 @@ own_kernels() { TAPER_PROVIDERS=none "$@"; }
 sanitized() { # memcheck on own kernels: an error in one of them ends with status 99
     command -v compute-sanitizer >/dev/null || { echo "ok skipped: no compute-sanitizer"; return 0; }
     TAPER_PROVIDERS=none compute-sanitizer --tool memcheck --error-exitcode 99 --target-processes all \
-        "$BUILD/test-ops" -m cuda -j 1 '[0] f32'
+        "$BUILD/test-ops" -m cuda -j 4 -v
 }
 scripts() { # the Python side
     local bad=0 t

@@ -110,6 +110,7 @@ static taper_status call_allocate(taper_call *c) {
         if (!t || ((c->views | c->same) >> i & 1) || t->storage) continue;
         TAPER_TRY(taper__storage_new(&t->storage, (size_t)t->numel * taper_dtype_size((taper_dtype)t->dtype), t->device,
                                      c->row->name));
+        t->device = t->storage->device;
     }
     return TAPER_OK;
 }
@@ -381,9 +382,15 @@ static taper_status call_start(taper_call *c, const taper_op_row *row, const tap
     c->row = row;
     c->nargs = nargs;
     uint32_t required = call_required(row);
-    for (int k = 0; k < nargs; k++)
-        if (TAPER_UNLIKELY(args[k].kind == TAPER_ARG_NONE) && required >> k & 1) return call_missing(row, k);
     memcpy(c->args, args, sizeof *args * (size_t)nargs);
+    for (int k = 0; k < nargs; k++) {
+        if (TAPER_UNLIKELY(args[k].kind == TAPER_ARG_NONE) && required >> k & 1) return call_missing(row, k);
+        if (args[k].kind == TAPER_ARG_DEVICE && args[k].device.type == TAPER_CUDA && args[k].device.index < 0) { /* "cuda": the current one, from here on */
+            int index = -1;
+            TAPER_TRY(taper_cuda_current_device(&index));
+            c->args[k].device.index = (int8_t)index;
+        }
+    }
     return TAPER_OK;
 }
 

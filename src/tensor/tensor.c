@@ -61,6 +61,7 @@ taper_status taper__tensor_empty_strided(taper_tensor **out, taper_dtype dtype, 
             taper_tensor_release(t);
             return st;
         }
+        t->device = t->storage->device; /* "the current one" has a number now */
     }
     *out = t;
     return TAPER_OK;

@@ -133,11 +133,11 @@ static void autocast(const model *start, taper_dtype dtype) {
     model_end(&m);
 }
 
-static void leaks(const model *start, bool low) { /* low: the whole training is one autocast region */
+static void leaks(const model *start, bool low, taper_device device) { /* low: the whole training is one autocast region */
     model m;
     taper_memory_stats early = {0}, late = {0};
     if (low) taper_set_autocast(TAPER_CUDA, true, TAPER_BF16, true);
-    taper_status st = model_new(&m, taper_cuda(0), start);
+    taper_status st = model_new(&m, device, start);
     if (st == TAPER_OK) st = train(&m, 0, 20, NULL);
     if (st == TAPER_OK) st = taper_cuda_synchronize(0);
     taper_memory_get_stats(&early, taper_cuda(0));
@@ -224,8 +224,8 @@ int main(void) {
     if (!failed) {
         autocast(&start, TAPER_BF16);
         autocast(&start, TAPER_F16);
-        leaks(&start, false);
-        leaks(&start, true);
+        leaks(&start, false, taper_cuda(0));
+        leaks(&start, true, taper_cuda(-1)); /* "cuda" without a number */
         graph(&start);
         recovery(&start);
     }
