@@ -15,5 +15,6 @@ check ops base device tensor
 check engine base device tensor ops
 check autograd base device tensor ops engine
 for upper in amp nn optim data io dist; do check $upper base device tensor ops engine autograd; done
+check doctor base device tensor io
 check cli base device tensor ops engine autograd nn optim data io
 exit $status

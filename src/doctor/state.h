@@ -1,0 +1,35 @@
+/* What the files of the frame know of a doctor. */
+#ifndef TAPER_DOCTOR_STATE_H
+#define TAPER_DOCTOR_STATE_H
+
+#include "doctor/doctor.h"
+
+typedef struct doctor_block {
+    struct doctor_block *next;
+    _Alignas(16) char data[];
+} doctor_block;
+
+struct doctor_facts {
+    struct doctor_facts *next;
+    const char *name, *end;
+    char *text; /* "key value" strings, one after the other */
+    size_t size;
+};
+
+struct doctor {
+    doctor_options options;
+    doctor_block *blocks;
+    doctor_facts *facts;
+    const doctor_check *running;
+    doctor_finding *findings;
+    int count, capacity;
+    const char *recorded_env; /* the lines of .doctor/env so far */
+    double seconds;
+};
+
+/* Path below the root that stands for the machine, or `path` itself. */
+const char *doctor_path(doctor *d, const char *path);
+/* With --record: writes the bytes under the recorded machine's name. */
+void doctor_record(doctor *d, const char *path, const void *data, size_t size);
+
+#endif
