@@ -19,7 +19,7 @@ typedef struct doctor doctor;
 
 /* ---- machine.c: files, folders, nodes and variables of the machine, or of a recorded one ----
  * A recorded machine is a folder (--root): its files stand for the machine's, and what files cannot show stands below its
- * folder .doctor: open/PATH (the errno of opening PATH, "EPERM"), space/PATH ("total free files_free" in bytes), env
+ * folder .doctor: open/PATH (the errno of opening or writing PATH, "EPERM"), space/PATH ("total free files_free" in bytes), env
  * ("NAME=value" lines), probe/NAME (the probe's lines). --record writes one while the checks read. */
 
 /* The file's bytes, 0-ended; NULL with *error = the errno. size (may be NULL) is without the end. At most 16 MiB. */
@@ -37,6 +37,8 @@ const char *doctor_real(doctor *d, const char *path);
 int doctor_names(doctor *d, const char *path, const char *const **names);
 /* errno of open(path, flags), 0 when it opens. Nothing is read. */
 int doctor_open(doctor *d, const char *path, int flags);
+/* 0 when this user may write there, else errno (EACCES, EROFS, ENOENT). Nothing is written. */
+int doctor_writable(doctor *d, const char *path);
 /* Size in bytes, mode, owner; errno. */
 typedef struct doctor_stat {
     int64_t size;

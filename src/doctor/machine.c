@@ -205,24 +205,44 @@ bool doctor_number(doctor *d, int64_t *out, const char *path, ...) {
     return end != line;
 }
 
-int doctor_open(doctor *d, const char *path, int flags) {
-    static const struct { const char *name; int value; } names[] = {
-        {"EPERM", EPERM}, {"EACCES", EACCES}, {"ENOENT", ENOENT}, {"EIO", EIO}, {"ENXIO", ENXIO}, {"ENODEV", ENODEV}, {"EBUSY", EBUSY}};
+/* The errno that a recorded machine gives for `path`, 0 when it says nothing. */
+static int machine_refusal(doctor *d, const char *path) {
+    static const struct { const char *name; int value; } names[] = {{"EPERM", EPERM}, {"EACCES", EACCES}, {"ENOENT", ENOENT}, {"EIO", EIO}, {"ENXIO", ENXIO},
+                                                                    {"ENODEV", ENODEV}, {"EBUSY", EBUSY}, {"EROFS", EROFS}, {"ENOSPC", ENOSPC}};
     const char *answer = machine_answer(d, "open", path);
     for (int i = 0; answer && i < TAPER_COUNT(names); i++)
         if (!strcmp(answer, names[i].name)) return names[i].value;
+    return 0;
+}
+
+static int machine_tried(doctor *d, const char *path, int problem) {
     if (d->options.root) {
         const char *real = doctor_real(d, path);
         return real && !access(doctor_path(d, real), F_OK) ? 0 : ENOENT;
     }
-    int fd = open(path, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), problem = fd < 0 ? errno : 0;
-    if (fd >= 0) close(fd);
     if (problem && problem != ENOENT) {
         const char *name = doctor_errno(problem);
         doctor_record(d, doctor_text(d, "/.doctor/open%s", path), name, strlen(name));
     }
     machine_record_entry(d, path);
     return problem;
+}
+
+int doctor_open(doctor *d, const char *path, int flags) {
+    int refused = machine_refusal(d, path), problem = 0;
+    if (refused) return refused;
+    if (!d->options.root) {
+        int fd = open(path, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+        if (fd >= 0) close(fd);
+        else problem = errno;
+    }
+    return machine_tried(d, path, problem);
+}
+
+int doctor_writable(doctor *d, const char *path) {
+    int refused = machine_refusal(d, path);
+    if (refused) return refused;
+    return machine_tried(d, path, d->options.root || !access(path, W_OK) ? 0 : errno);
 }
 
 int doctor_status(doctor *d, const char *path, doctor_stat *out) {
@@ -339,6 +359,7 @@ const char *doctor_errno(int error) {
     case ENOSPC: return "ENOSPC";
     case EMFILE: return "EMFILE";
     case ELOOP: return "ELOOP";
+    case EROFS: return "EROFS";
     case ENOTDIR: return "ENOTDIR";
     default: return strerror(error);
     }
