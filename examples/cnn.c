@@ -5,6 +5,7 @@
 #include <taper/autograd.h>
 #include <taper/ops.h>
 #include <taper/optim.h>
+#include <taper/sequential.h>
 
 enum { SIDE = 12, BATCH = 64, STEPS = 200 };
 
@@ -23,26 +24,18 @@ static int64_t draw(float *pixels) {
     return digit;
 }
 
-typedef struct model {
-    taper_tensor *weight, *bias; /* of the convolution */
-    taper_nn_linear out;
-} model;
-
-static taper_status init(model *m, taper_params *p) {
-    taper_status status = taper_param_uniform(&m->weight, p, "conv", "weight", taper_cpu(), 1 / 3.0, 4, (int64_t[]){8, 1, 3, 3});
-    if (status == TAPER_OK) status = taper_param_uniform(&m->bias, p, "conv", "bias", taper_cpu(), 1 / 3.0, 1, (int64_t[]){8});
-    return status == TAPER_OK ? taper_nn_linear_init(&m->out, p, "out", 8 * 36, 10, true, taper_cpu()) : status;
-}
-
-static taper_tensor *forward(taper_scope *s, const model *m, taper_tensor *images) {
-    const int64_t one[] = {1, 1}, two[] = {2, 2}, zero[] = {0, 0};
-    taper_tensor *x = tx_relu(s, tx_conv2d(s, images, m->weight, m->bias, one, 2, one, 2, one, 2, 1));
-    x = tx_max_pool2d(s, x, two, 2, two, 2, zero, 2, one, 2, false);
-    return taper_nn_linear_forward(s, &m->out, tx_flatten(s, x, 1, -1));
+static taper_status build(taper_nn_sequential *net, taper_params *p) {
+    taper_nn_sequential_init(net, p, "", taper_cpu());
+    taper_nn_sequential_conv2d(net, 1, 8, 3, &(taper_nn_conv_options){.padding = {1, 1}});
+    taper_nn_sequential_batch_norm(net, 8, NULL);
+    taper_nn_sequential_function(net, "ReLU", tx_relu);
+    taper_nn_sequential_max_pool2d(net, 2, 2, 0);
+    taper_nn_sequential_flatten(net, 1, -1);
+    return taper_nn_sequential_linear(net, 8 * 36, 10, true);
 }
 
 /* One batch: the loss and how many were right; learns when given an optimiser. */
-static taper_status batch(const model *m, const taper_params *p, taper_optimizer *o, double *loss, int *right) {
+static taper_status batch(const taper_nn_sequential *net, const taper_params *p, taper_optimizer *o, double *loss, int *right) {
     static float x[BATCH * SIDE * SIDE], scores[BATCH * 10];
     int64_t y[BATCH];
     taper_tensor *images = NULL, *labels = NULL;
@@ -52,7 +45,7 @@ static taper_status batch(const model *m, const taper_params *p, taper_optimizer
     taper_scope_own(&s, images);
     if (s.status == TAPER_OK) s.status = taper_tensor_from_data(&labels, y, TAPER_I64, 1, (int64_t[]){BATCH});
     taper_scope_own(&s, labels);
-    taper_tensor *logits = forward(&s, m, images);
+    taper_tensor *logits = taper_nn_sequential_forward(&s, net, images);
     taper_tensor *l = tx_cross_entropy(&s, logits, labels, NULL, -100, "mean", 0);
     if (s.status == TAPER_OK) s.status = taper_tensor_item_double(l, loss);
     if (s.status == TAPER_OK) s.status = taper_tensor_read(logits, scores, sizeof scores);
@@ -73,22 +66,24 @@ int main(void) {
     taper_params p = TAPER_PARAMS;
     taper_optimizer *o = NULL;
     taper_adamw_options options = TAPER_ADAMW_OPTIONS;
-    model m;
+    taper_nn_sequential net;
     double loss = 0;
     int right = 0;
     srand(1);
     taper_manual_seed(1);
     options.lr = 3e-3;
-    taper_status status = init(&m, &p);
+    taper_status status = build(&net, &p);
     if (status == TAPER_OK) status = taper_adamw_new(&o, &p, options);
     for (int i = 0; i < STEPS && status == TAPER_OK; i++) {
-        status = batch(&m, &p, o, &loss, &right);
+        status = batch(&net, &p, o, &loss, &right);
         if (i % 50 == 0 && status == TAPER_OK) printf("step %3d  loss %.3f  %d of %d right\n", i, loss, right, BATCH);
     }
-    if (status == TAPER_OK) status = batch(&m, &p, NULL, &loss, &right); /* digits it has not seen */
+    taper_nn_sequential_train(&net, false);
+    if (status == TAPER_OK) status = batch(&net, &p, NULL, &loss, &right); /* digits it has not seen */
     if (status == TAPER_OK) printf("at the end: loss %.3f, %d of %d new digits right\n", loss, right, BATCH);
     else fprintf(stderr, "%s\n", taper_error_message());
     taper_optimizer_release(o);
+    taper_nn_sequential_release(&net);
     taper_params_release(&p);
     return status == TAPER_OK && right > BATCH * 9 / 10 ? 0 : 1;
 }
