@@ -21,6 +21,7 @@ typedef struct taper_doctor_options {
     const char *data;   /* folder of the training data, for the checks of storage; NULL: the working folder */
     const char *root;   /* a recorded machine instead of this one; NULL */
     const char *record; /* folder that receives what the checks read, to be a root elsewhere; NULL */
+    const char *log;    /* the log of a failed job to explain, instead of the machine; NULL */
     int pid;            /* a process of one's own to look at instead of the machine; 0: none */
     bool deep;          /* also measure: copies, launches, products, links, disk; takes up to a minute */
     bool chinese, verbose, colour;

@@ -27,7 +27,7 @@ int cli_doctor(int argc, char **argv) {
     const char *lang = NULL;
     int code = 3;
     for (int i = 1; i < argc; i++) {
-        static const char *const with_value[] = {"--check", "--lang", "--pid", "--root", "--record", "--data"};
+        static const char *const with_value[] = {"--check", "--lang", "--pid", "--root", "--record", "--data", "--log"};
         const char *value = NULL, *option = argv[i];
         for (int k = 0; k < (int)(sizeof with_value / sizeof *with_value); k++)
             if (!strcmp(option, with_value[k]) && !(value = cli_value(argc, argv, &i))) return DOCTOR_USAGE;
@@ -40,6 +40,7 @@ int cli_doctor(int argc, char **argv) {
         else if (!strcmp(option, "--root")) options.root = value;
         else if (!strcmp(option, "--record")) options.record = value;
         else if (!strcmp(option, "--data")) options.data = value;
+        else if (!strcmp(option, "--log")) options.log = value;
         else if (!strcmp(option, "--pid")) {
             char *end;
             long pid = strtol(value, &end, 10);

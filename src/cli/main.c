@@ -12,7 +12,7 @@ static const cli_command commands[] = {
     {"inspect", "FILE", "lists what a .safetensors or .pt file holds", cli_inspect},
     {"convert", "IN OUT", "writes IN as OUT, .pt or .safetensors by its name", cli_convert},
     {"bench", "WORKLOAD... [--device D] [--quick]", "measures: overhead gemm pointwise mlp gpt2 adamw startup", cli_bench},
-    {"doctor", "[--deep] [--pid PID] [--data FOLDER] [--check NAME,...] [--json] [--verbose] [--list] [--lang zh]", "says why this machine does not train, or trains slowly", cli_doctor},
+    {"doctor", "[--deep] [--pid PID] [--log FILE] [--data FOLDER] [--check NAME,...] [--json] [--verbose] [--list] [--lang zh]", "says why this machine does not train, or trains slowly", cli_doctor},
     {"ops", "[PART]", "lists the operators (with PART in their name) and the kernels that run them", cli_ops},
     {"knobs", "", "lists the environment variables that are read", cli_knobs},
 };

@@ -123,8 +123,10 @@ struct doctor_check {
     const char *reads;  /* for --list: files, calls */
     const char *asks;   /* the question it answers, one line */
     const char *finds[DOCTOR_FINDS]; /* ids of what it may find wrong */
+    const char *(*more)(int i);      /* the i-th further id, for a check with many; NULL at the end */
     bool deep;          /* measures: only with --deep */
     bool live;          /* looks at a process: only with --pid */
+    bool log;           /* reads a log: only with --log */
     void (*run)(doctor *d);
 };
 /* Defines the check of a file; checks.def has its row: DOCTOR_CHECK(shm, .code = 501, ...). */

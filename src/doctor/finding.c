@@ -9,6 +9,7 @@ doctor_finding *doctor_find(doctor *d, doctor_verdict verdict, const char *id, c
     static doctor_finding nowhere; /* without memory: written, never read */
     bool known = verdict == DOCTOR_OK || !strcmp(id, d->running->name);
     for (int i = 0; i < DOCTOR_FINDS && d->running->finds[i]; i++) known |= !strcmp(id, d->running->finds[i]);
+    for (int i = 0; !known && d->running->more && d->running->more(i); i++) known = !strcmp(id, d->running->more(i));
     if (d->count == d->capacity) {
         int capacity = d->capacity ? d->capacity * 2 : 64;
         doctor_finding *more = taper__realloc(d->findings, sizeof *more * (size_t)capacity);

@@ -64,8 +64,9 @@ void doctor_run(doctor *d) {
     clock_gettime(CLOCK_MONOTONIC, &a);
     for (const doctor_check *const *c = doctor_checks(); *c; c++) {
         if (d->options.check ? !registry_listed(d->options.check, *c) : (*c)->deep > d->options.deep) continue;
-        if ((*c)->live && !d->options.pid) continue;
-        if (d->options.pid && !d->options.check && !(*c)->live) continue;
+        if (((*c)->live && !d->options.pid) || ((*c)->log && !d->options.log)) continue;
+        /* A process or a log is looked at by itself, unless checks are named. */
+        if ((d->options.pid || d->options.log) && !d->options.check && !(*c)->live && !(*c)->log) continue;
         d->running = *c;
         (*c)->run(d);
     }

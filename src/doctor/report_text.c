@@ -85,8 +85,9 @@ const char *doctor_list_text(doctor *d) {
     int n = 0, finds = 0;
     for (const doctor_check *const *c = doctor_checks(); *c; c++, n++) {
         doctor_print(&b, "%4d  %-11s %-18s %s%s\n      reads: %s\n      finds:", (*c)->code, doctor_layer_name((*c)->layer), (*c)->name, (*c)->asks,
-                     (*c)->deep ? " (--deep)" : (*c)->live ? " (--pid)" : "", (*c)->reads);
+                     (*c)->deep ? " (--deep)" : (*c)->live ? " (--pid)" : (*c)->log ? " (--log)" : "", (*c)->reads);
         for (int i = 0; i < DOCTOR_FINDS && (*c)->finds[i]; i++, finds++) doctor_print(&b, " %s", (*c)->finds[i]);
+        for (int i = 0; (*c)->more && (*c)->more(i); i++, finds++) doctor_print(&b, " %s", (*c)->more(i));
         doctor_print(&b, "\n");
     }
     doctor_print(&b, "%d checks, %d findings\n", n, finds);

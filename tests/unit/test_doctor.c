@@ -10,7 +10,7 @@
 
 #include "doctor/doctor.h"
 
-enum { EXPECT_MAX = 64, SEEN_MAX = 512 };
+enum { EXPECT_MAX = 128, SEEN_MAX = 512 };
 static int failures, passed;
 static char folder[] = "/tmp/taper-doctor-XXXXXX";
 static const char *seen[SEEN_MAX]; /* ids that a case led to */
@@ -90,6 +90,7 @@ static bool machine_read(machine *m, const char *path, unsigned damage) {
             m->options.deep |= !strncmp(line, "deep", 4);
             if (sscanf(line, "pid %d", &pid) == 1) m->options.pid = pid;
             if (sscanf(line, "data %255s", m->data) == 1) m->options.data = m->data;
+            if (sscanf(line, "log %255s", m->data) == 1) m->options.log = m->data;
         }
         if (part != CONTENT || !out) continue;
         for (char *p = line; damage && *p; p++) {
@@ -201,6 +202,12 @@ int main(int argc, char **argv) {
         }
         snprintf(name, sizeof name, "doctor_cases_of_%s", (*c)->name);
         snprintf(path, sizeof path, "no case leads to%s", missing);
+        for (int k = 0; (*c)->more && (*c)->more(k); k++) {
+            bool found = false;
+            for (int i = 0; i < seen_count; i++) found |= !strcmp(seen[i], (*c)->more(k));
+            if (!found && strlen(path) < 500) snprintf(path + strlen(path), sizeof path - strlen(path), " %s", (*c)->more(k));
+            *missing |= !found;
+        }
         report(!*missing, name, path);
     }
     for (const doctor_check *const *c = doctor_checks(); c[0] && c[1]; c++)
