@@ -1,4 +1,4 @@
-/* dtype, device, Size, layout, memory_format, Generator and the exceptions. */
+/* dtype, device, Size, layout, memory_format and the exceptions. */
 #include "ext.h"
 
 PyObject *ext_out_of_memory;
@@ -301,87 +301,14 @@ static PyTypeObject layout_type = {PyVarObject_HEAD_INIT(NULL, 0).tp_name = "tor
 static PyTypeObject format_type = {PyVarObject_HEAD_INIT(NULL, 0).tp_name = "torch.memory_format", .tp_basicsize = sizeof(word_object),
                                    .tp_flags = Py_TPFLAGS_DEFAULT, .tp_repr = word_repr, .tp_methods = word_methods};
 
+const char *ext_format_of(PyObject *o) { return Py_TYPE(o) == &format_type ? ((word_object *)o)->name : NULL; }
+
 static int add_word(PyObject *m, PyTypeObject *type, const char *name) {
     word_object *w = PyObject_New(word_object, type);
     if (!w) return -1;
     w->name = name;
     return PyModule_AddObject(m, name, (PyObject *)w);
 }
-
-/* ---- Generator ---- */
-
-static PyObject *generator_new(PyTypeObject *type, PyObject *args, PyObject *kw) {
-    (void)args, (void)kw;
-    ext_generator_object *o = (ext_generator_object *)type->tp_alloc(type, 0);
-    if (!o) return NULL;
-    taper_status st = taper_generator_new(&o->g, 67280421310721u);
-    if (st != TAPER_OK) {
-        Py_DECREF(o);
-        return ext_raise(st);
-    }
-    return (PyObject *)o;
-}
-static void generator_free(PyObject *self) {
-    taper_generator_release(((ext_generator_object *)self)->g);
-    Py_TYPE(self)->tp_free(self);
-}
-#define G(self) (((ext_generator_object *)(self))->g)
-static PyObject *generator_manual_seed(PyObject *self, PyObject *seed) {
-    PyObject *n = PyNumber_Index(seed);
-    if (!n) return NULL;
-    unsigned long long s = PyLong_AsUnsignedLongLongMask(n);
-    Py_DECREF(n);
-    if (PyErr_Occurred()) return NULL;
-    taper_generator_seed(G(self), s);
-    Py_INCREF(self);
-    return self;
-}
-static PyObject *generator_initial_seed(PyObject *self, PyObject *unused) {
-    (void)unused;
-    return PyLong_FromUnsignedLongLong(taper_generator_initial_seed(G(self)));
-}
-static PyObject *generator_seed(PyObject *self, PyObject *unused) {
-    (void)unused;
-    return PyLong_FromUnsignedLongLong(taper_generator_seed_fresh(G(self)));
-}
-static PyObject *generator_get_state(PyObject *self, PyObject *unused) {
-    (void)unused;
-    taper_tensor *t = NULL;
-    int64_t n = 5056;
-    EXT_TRY(taper_tensor_new(&t, TAPER_U8, taper_cpu(), 1, &n));
-    taper_status st = taper_generator_get_state(G(self), taper_tensor_data(t), (size_t)n);
-    if (st != TAPER_OK) {
-        taper_tensor_release(t);
-        return ext_raise(st);
-    }
-    return ext_wrap(t);
-}
-static PyObject *generator_set_state(PyObject *self, PyObject *state) {
-    if (!ext_is_tensor(state) || taper_tensor_dtype(ext_t(state)) != TAPER_U8 || taper_tensor_device(ext_t(state)).type != TAPER_CPU ||
-        !taper_tensor_is_contiguous(ext_t(state)))
-        return PyErr_Format(PyExc_TypeError, "expected a torch.ByteTensor on the CPU");
-    EXT_TRY(taper_generator_set_state(G(self), taper_tensor_data(ext_t(state)), (size_t)taper_tensor_numel(ext_t(state))));
-    Py_INCREF(self);
-    return self;
-}
-static PyObject *generator_device(PyObject *self, void *unused) {
-    (void)self, (void)unused;
-    return ext_device(taper_cpu(), false);
-}
-static PyMethodDef generator_methods[] = {{"manual_seed", generator_manual_seed, METH_O, NULL},
-                                          {"initial_seed", generator_initial_seed, METH_NOARGS, NULL},
-                                          {"seed", generator_seed, METH_NOARGS, NULL},
-                                          {"get_state", generator_get_state, METH_NOARGS, NULL},
-                                          {"set_state", generator_set_state, METH_O, NULL},
-                                          {0}};
-static PyGetSetDef generator_getset[] = {{"device", generator_device, NULL, NULL, NULL}, {0}};
-PyTypeObject ext_generator_type = {PyVarObject_HEAD_INIT(NULL, 0).tp_name = "torch._C.Generator",
-                                   .tp_basicsize = sizeof(ext_generator_object),
-                                   .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
-                                   .tp_new = generator_new,
-                                   .tp_dealloc = generator_free,
-                                   .tp_methods = generator_methods,
-                                   .tp_getset = generator_getset};
 
 int ext_types_init(PyObject *m) {
     static const struct {

@@ -46,10 +46,14 @@ static taper_status randperm_compose(taper_call *c, taper_scope *s) {
     if (dtype == TAPER_BOOL) return TAPER_FAIL(TAPER_NOT_IMPLEMENTED, "\"randperm\" not implemented for 'Bool'");
     if ((dtype == TAPER_U8 && n > 256) || (dtype == TAPER_I8 && n > 128) || (dtype == TAPER_I16 && n > 32768) || (dtype == TAPER_F16 && n > 2049) || (dtype == TAPER_BF16 && n > 257))
         return TAPER_FAIL(TAPER_RUNTIME, "n is too large for result tensor type: '%s', got %lld", taper_dtype_name(dtype), (long long)n);
-    TAPER_TRY(taper_tensor_new(&t, dtype, taper_cpu(), 1, &n));
-    taper_scope_own(s, t);
-    taper__random_permutation(make_generator(c, 1), dtype, taper__data(t), n);
-    return make_give(c, s, tx_to(s, t, make_device(c, 3), TAPER_DTYPE_NONE, false, false));
+    t = tx_empty(s, &n, 1, dtype, make_device(c, 3));
+    if (!t) return s->status;
+    if (t->device.type == TAPER_CUDA) TAPER_TRY(taper__randperm_cuda(t, make_generator(c, 1)));
+    if (t->device.type == TAPER_CPU) {
+        TAPER_TRY(taper__generator_check(make_generator(c, 1), t->device));
+        taper__random_permutation(make_generator(c, 1), dtype, taper__data(t), n);
+    }
+    return make_give(c, s, t);
 }
 
 #define MAKE_OP(name, ...) const taper_op taper_op_##name = {.compose = name##_compose, .random = true, .samples = (const taper_sample[]){__VA_ARGS__, {0}}}
@@ -118,6 +122,7 @@ static taper_status multinomial_infer(taper_call *c) {
 }
 static taper_status multinomial_cpu(taper_call *c) {
     const taper_tensor *self = c->args[0].t;
+    TAPER_TRY(taper__generator_check(make_generator(c, 3), taper_cpu()));
     return taper__random_multinomial(make_generator(c, 3), taper__data(c->out[0]), (taper_dtype)self->dtype, taper__data(self), self->ndim == 2 ? self->shape[0] : 1,
                                      self->shape[self->ndim - 1], c->args[1].i, c->args[2].i);
 }

@@ -23,6 +23,7 @@ static taper_status random_fill_in(taper_call *c, random_draw_fn draw, bool by_r
     taper_tensor *t = c->out[0], *packed = NULL;
     taper_generator *g = random_generator(c);
     if (!t->numel) return TAPER_OK;
+    TAPER_TRY(taper__generator_check(g, taper_cpu()));
     if (t->contiguous || (!by_rows && taper__is_dense(t->ndim, t->shape, t->strides))) {
         draw(c, g, (taper_dtype)t->dtype, taper__data(t), t->numel);
         return TAPER_OK;
@@ -132,6 +133,7 @@ static taper_status bernoulli_each(taper_call *c, taper_tensor *out, const taper
     taper_tensor *p = NULL, *packed = NULL, *to = out;
     int64_t strides[TAPER_MAX_DIMS];
     if (!out->numel) return TAPER_OK;
+    TAPER_TRY(taper__generator_check(random_generator(c), taper_cpu()));
     taper__dense_strides(out, strides);
     TAPER_TRY_GOTO(taper__tensor_empty_strided(&p, (taper_dtype)chance->dtype, taper_cpu(), out->ndim, out->shape, strides, c->row->name));
     TAPER_TRY_GOTO(taper__copy_data(p, chance));
@@ -173,12 +175,7 @@ static taper_status bernoulli__each_run(taper_call *c) {
 }
 static taper_status bernoulli__each_cuda(taper_call *c) {
     if (c->args[1].kind == TAPER_ARG_TENSOR) return taper__bernoulli_each_cuda(c, c->out[0], c->args[1].t);
-    taper_tensor *p = NULL;
-    double value = taper_arg_double(&c->args[1]);
-    TAPER_TRY(taper_full(&p, NULL, 0, taper_float(value), TAPER_F64, &c->device));
-    taper_status st = taper__bernoulli_each_cuda(c, c->out[0], p);
-    taper_tensor_release(p);
-    return st;
+    return taper__bernoulli_cuda(c, c->out[0], taper_arg_double(&c->args[1]));
 }
 static const taper_kernel bernoulli__each_kernels[] = {{"cuda", TAPER_CUDA, NULL, bernoulli__each_cuda}, {"cpu", TAPER_CPU, NULL, bernoulli__each_run}, {0}};
 const taper_op taper_op_bernoulli__each = {

@@ -11,10 +11,12 @@
 #include <taper/dtype.h>
 #include <taper/random.h>
 
+#include "device/cuda/random.h"
 #include "tensor/mt19937.h"
 
 struct taper_generator {
     _Atomic int refs;
+    taper_cuda_random *gpu; /* of a GPU: its seed and counter, and nothing below is used */
     pthread_mutex_t mutex;
     taper_mt19937 engine;
     bool has_normal, has_normal_f32; /* second half of a Box-Muller pair; the float one only travels through states */
@@ -23,6 +25,8 @@ struct taper_generator {
 };
 
 /* random.c */
+/* RUNTIME in torch's words unless g (NULL: the default one) can be used for a tensor on that device. */
+taper_status taper__generator_check(const taper_generator *g, taper_device device);
 taper_generator *taper__generator_lock(taper_generator *g); /* returns the generator it locked: g or the default one */
 void taper__generator_unlock(taper_generator *g);
 

@@ -136,7 +136,7 @@ taper_status inputs_make(inputs *in, const test_case *c, const setup *s) {
         if (a->value.kind == TAPER_ARG_DEVICE && (s->meta || s->device.type == TAPER_CUDA))
             in->args[k].device = s->meta ? (taper_device){TAPER_META, 0} : s->device;
         if (a->seeded) {
-            TAPER_TRY_GOTO(taper_generator_new(&in->generator, (uint64_t)a->value.i));
+            TAPER_TRY_GOTO(taper_generator_new_on(&in->generator, (uint64_t)a->value.i, s->device));
             in->args[k].kind = TAPER_ARG_GENERATOR;
             in->args[k].g = in->generator;
         }

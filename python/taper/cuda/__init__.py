@@ -34,6 +34,10 @@ def current_blas_handle():
 
 
 def __getattr__(name):
+    if name == "default_generators":
+        from .random import _generators
+
+        return _generators()
     if name.endswith("Tensor"):
         from ..tensortypes import CUDA
 

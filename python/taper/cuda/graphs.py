@@ -44,6 +44,9 @@ class CUDAGraph:
     def pool(self):
         return self._pool
 
+    def register_generator_state(self, generator):
+        """Nothing to do: a capture finds out by itself which generators it draws from."""
+
     def debug_dump(self, path):
         raise NotImplementedError("CUDAGraph.debug_dump is not part of taper")
 

@@ -1,39 +1,51 @@
-"""Random numbers of GPUs: a seed and a counter for each."""
+"""Random numbers of GPUs: the default generator of each."""
 from .. import _C
-from ._devices import _index, device_count
+from ._devices import _index, _need, device_count
+
+
+def _generators():
+    return tuple(_C.cuda_default_generator(i) for i in range(device_count()))
+
+
+def _generator(device=None):
+    _need()
+    return _C.cuda_default_generator(_index(device))
 
 
 def manual_seed(seed):
-    manual_seed_all(seed)
+    """Of the current GPU."""
+    if device_count():
+        _generator().manual_seed(int(seed))
 
 
 def manual_seed_all(seed):
-    _C.cuda_manual_seed(int(seed) & 0xFFFFFFFFFFFFFFFF)
+    for generator in _generators():
+        generator.manual_seed(int(seed))
 
 
 def seed():
-    seed_all()
+    if device_count():
+        _generator().seed()
 
 
 def seed_all():
-    import os
-
-    manual_seed_all(int.from_bytes(os.urandom(8), "little"))
+    """One fresh seed for all GPUs."""
+    if device_count():
+        manual_seed_all(_generator().seed())
 
 
 def initial_seed():
-    return _C.cuda_get_random_state(_C.cuda_current_device())[0]
+    return _generator().initial_seed()
 
 
 def get_rng_state(device="cuda"):
     """16 bytes: seed and offset, as torch stores them."""
-    s, offset = _C.cuda_get_random_state(_index(device))
-    return _C.ops.frombuffer(bytearray(s.to_bytes(8, "little") + offset.to_bytes(8, "little")), dtype=_C.uint8)
+    return _generator(device).get_state()
 
 
 def set_rng_state(new_state, device="cuda"):
-    data = bytes(new_state.tolist())
-    _C.cuda_set_random_state(int.from_bytes(data[:8], "little"), int.from_bytes(data[8:16], "little"), _index(device))
+    if device_count():
+        _generator(device).set_state(new_state)
 
 
 def get_rng_state_all():

@@ -63,12 +63,10 @@ typedef struct taper_cuda_error_record {
 void *taper__cuda_error_record(int index);       /* device pointer to pass to kernels */
 int taper__cuda_operator_number(const char *op); /* never 0; op: static string */
 
-/* The next n counter values (of four 32-bit numbers each, Philox) of the GPU's generator. A captured graph would repeat
- * its numbers at each replay: RUNTIME while one is captured, unless the capturer takes care
- * (taper__cuda_graph_patches_random). */
+/* The next n counter values (of four 32-bit numbers each, Philox) of the GPU's default generator, for a kernel that reads them
+ * through taper_captured_random_read: each replay of a captured graph has values of its own (captured_random.h). */
 taper_status taper__cuda_reserve_random(int index, uint64_t n, uint64_t *seed, uint64_t *offset);
 struct taper_cuda_graph;
-void taper__cuda_graph_patches_random(struct taper_cuda_graph *graph);
 /* Kernel nodes of an ended capture, for patching arguments: node i's function and argument pointers (valid as long as
  * the graph), and new arguments for the coming replays. */
 int64_t taper__cuda_graph_kernels(struct taper_cuda_graph *graph);

@@ -65,9 +65,9 @@ typedef struct taper_cuda_pool taper_cuda_pool;
 taper_status taper__cuda_pool_new(taper_cuda_pool **out, int index);
 taper_cuda_pool *taper__cuda_pool_retain(taper_cuda_pool *p);
 void taper__cuda_pool_release(taper_cuda_pool *p); /* memory goes when the last block in it is freed */
-void taper__cuda_pool_capture_begins(taper_cuda_pool *p, taper_cuda_stream *s, bool patches_random);
-bool taper__cuda_pool_patches_random(const taper_cuda_pool *p);
-void taper__cuda_pool_capture_ended(taper_cuda_pool *p);
+void taper__cuda_pool_capture_begins(taper_cuda_pool *p, taper_cuda_stream *s);
+/* Gives the list of generators that the capture drew from; the caller ends it. */
+struct taper_captured_random *taper__cuda_pool_capture_ended(taper_cuda_pool *p);
 /* Lets `peer` address the memory of `index` directly. */
 taper_status taper__cuda_memory_share(int index, int peer);
 

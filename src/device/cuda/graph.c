@@ -1,10 +1,12 @@
 /* Captured graphs: record what a stream is given, then run it again with one call. */
 #include "device/cuda/gpu.h"
+#include "device/cuda/random.h"
 
 struct taper_cuda_graph {
     int index;
-    bool patches_random;
     taper_cuda_stream *capturing; /* between begin and end */
+    taper_cuda_stream *replayed;  /* where the last replay went */
+    taper_captured_random *random;
     taper_cuda_pool *pool;
     taper_cu_object graph, exec;
     taper_cu_object *kernels; /* [kernel_count], nodes in the order of the capture */
@@ -23,7 +25,10 @@ taper_status taper_cuda_graph_new(taper_cuda_graph **out, taper_cuda_graph *shar
 static void graph_reset(taper_cuda_graph *g) {
     if (g->exec) taper__cu.graph_exec_destroy(g->exec);
     if (g->graph) taper__cu.graph_destroy(g->graph);
+    taper__captured_random_end(&g->random, g->index);
+    taper_cuda_stream_release(g->replayed);
     taper__free(g->kernels);
+    g->replayed = NULL;
     g->graph = g->exec = NULL;
     g->kernels = NULL;
     g->node_count = g->kernel_count = 0;
@@ -35,15 +40,13 @@ void taper_cuda_graph_release(taper_cuda_graph *g) {
     if (index >= 0 && !taper__cuda_enter(&index)) {
         if (g->capturing) {
             taper__cu.capture_end(g->capturing->handle, &g->graph);
-            taper__cuda_pool_capture_ended(g->pool);
+            g->random = taper__cuda_pool_capture_ended(g->pool);
         }
         graph_reset(g);
         taper__cuda_pool_release(g->pool);
     }
     taper__free(g);
 }
-
-void taper__cuda_graph_patches_random(taper_cuda_graph *g) { g->patches_random = true; }
 
 taper_status taper_cuda_graph_begin_capture(taper_cuda_graph *g, taper_cuda_stream *s) {
     int index = s ? s->index : -1;
@@ -61,7 +64,7 @@ taper_status taper_cuda_graph_begin_capture(taper_cuda_graph *g, taper_cuda_stre
     TAPER_TRY(taper__cu_check(taper__cu.capture_begin(s->handle, TAPER_CU_CAPTURE_THREAD_LOCAL), "cuStreamBeginCapture",
                               "CUDAGraph"));
     g->capturing = s;
-    taper__cuda_pool_capture_begins(g->pool, s, g->patches_random);
+    taper__cuda_pool_capture_begins(g->pool, s);
     return TAPER_OK;
 }
 
@@ -93,7 +96,7 @@ taper_status taper_cuda_graph_end_capture(taper_cuda_graph *g) {
     TAPER_TRY(taper__cuda_enter(&index));
     taper_cu_result r = taper__cu.capture_end(s->handle, &g->graph);
     g->capturing = NULL;
-    taper__cuda_pool_capture_ended(g->pool);
+    g->random = taper__cuda_pool_capture_ended(g->pool);
     taper_status st =
         taper__cu_check(r, "cuStreamEndCapture", "CUDAGraph: something in the capture waited or used another stream");
     if (!st) st = graph_list(g);
@@ -106,11 +109,26 @@ taper_status taper_cuda_graph_end_capture(taper_cuda_graph *g) {
     return st;
 }
 
+/* The words that the kernels read are written in front of the replay, and after the one before it. */
+static taper_status graph_set_random(taper_cuda_graph *g, taper_cuda_stream *s) {
+    taper_cuda_stream *mine = taper__cuda_thread.stream[g->index];
+    if (g->replayed && g->replayed != s) TAPER_TRY(taper_cuda_stream_wait_stream(s, g->replayed));
+    if (g->replayed != s) {
+        taper_cuda_stream_release(g->replayed);
+        g->replayed = taper_cuda_stream_retain(s);
+    }
+    taper__cuda_thread.stream[g->index] = s;
+    taper_status st = taper__captured_random_replay(g->random, g->index);
+    taper__cuda_thread.stream[g->index] = mine;
+    return st;
+}
+
 taper_status taper_cuda_graph_replay(taper_cuda_graph *g, taper_cuda_stream *s) {
     if (!g->exec) return TAPER_FAIL(TAPER_RUNTIME, "CUDAGraph: replay of a graph that has not been captured");
     int index = g->index;
     TAPER_TRY(taper__cuda_enter(&index));
     if (!s) s = taper__cuda_current(index);
+    if (g->random) TAPER_TRY(graph_set_random(g, s));
     return taper__cu_check(taper__cu.graph_launch(g->exec, s->handle), "cuGraphLaunch", "CUDAGraph");
 }
 

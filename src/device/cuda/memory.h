@@ -29,7 +29,8 @@ struct taper_cuda_pool {
     int refs; /* graphs, and one for all live blocks together */
     int index;
     int64_t live;
-    bool capturing, patches_random;
+    bool capturing;
+    struct taper_captured_random *random; /* what the capture under way drew from */
     taper_arena small, large;
     taper_block *deferred; /* freed during the capture with other streams' work on them */
     taper_cuda_pool *next;

@@ -57,17 +57,14 @@ void taper__cuda_pool_release(taper_cuda_pool *p) {
     pthread_mutex_unlock(&m->lock);
 }
 
-bool taper__cuda_pool_patches_random(const taper_cuda_pool *p) { return p->patches_random; }
-
-void taper__cuda_pool_capture_begins(taper_cuda_pool *p, taper_cuda_stream *s, bool patches_random) {
+void taper__cuda_pool_capture_begins(taper_cuda_pool *p, taper_cuda_stream *s) {
     pthread_mutex_lock(&taper__gpu_memory[p->index].lock);
     p->capturing = true;
-    p->patches_random = patches_random;
     atomic_store(&s->pool, p);
     pthread_mutex_unlock(&taper__gpu_memory[p->index].lock);
 }
 
-void taper__cuda_pool_capture_ended(taper_cuda_pool *p) {
+struct taper_captured_random *taper__cuda_pool_capture_ended(taper_cuda_pool *p) {
     taper_gpu_memory *m = &taper__gpu_memory[p->index];
     taper__cuda_streams_leave_pool(p->index, p);
     pthread_mutex_lock(&m->lock);
@@ -78,5 +75,8 @@ void taper__cuda_pool_capture_ended(taper_cuda_pool *p) {
         taper__memory_give(b);
     }
     p->deferred = NULL;
+    struct taper_captured_random *random = p->random;
+    p->random = NULL;
     pthread_mutex_unlock(&m->lock);
+    return random;
 }
