@@ -25,6 +25,16 @@ TAPER_API taper_status taper_set_grad(taper_tensor *t, taper_tensor *grad);
 TAPER_API taper_status taper_detach(taper_tensor **out, taper_tensor *t);
 TAPER_API taper_status taper_detach_(taper_tensor *t);
 
+/* copy holds the leaf t in another floating dtype (a weight in bfloat16) from now on and for as long as t does not change: casts of t by
+ * taper_cast_leaf, autocast and linear_cross_entropy use it. Whoever changes t and the copy together says so again; any other write to t
+ * ends it. Held by t. copy NULL: forgets it. RUNTIME unless t is a leaf, VALUE for another shape or device. */
+TAPER_API taper_status taper_set_leaf_copy(taper_tensor *t, taper_tensor *copy);
+/* That copy, if it is of this dtype and t has not changed since; borrowed until t changes or goes, else NULL. */
+TAPER_API taper_tensor *taper_leaf_copy(const taper_tensor *t, taper_dtype dtype);
+/* t in dtype, recorded like taper_to: such a copy, or a conversion where there is none (or t is no leaf). The result is not to be
+ * written. */
+TAPER_API taper_status taper_cast_leaf(taper_tensor **out, taper_tensor *t, taper_dtype dtype);
+
 /* The node that made t; borrowed while t lives, NULL for leaves. */
 TAPER_API taper_node *taper_grad_fn(taper_tensor *t);
 TAPER_API const char *taper_node_name(const taper_node *n);
@@ -54,6 +64,8 @@ TAPER_API bool taper_set_grad_enabled(bool on);
 TAPER_API bool taper_grad_enabled(void);
 TAPER_API bool taper_set_inference_mode(bool on);
 TAPER_API bool taper_inference_mode(void);
+/* Made by an operator under inference mode: it is never saved for a gradient nor changed in place outside. */
+TAPER_API bool taper_is_inference(const taper_tensor *t);
 /* 0: off; 1: each node remembers where it was made; 2: and NaN in a gradient is an error. */
 TAPER_API int taper_set_anomaly_mode(int mode);
 TAPER_API int taper_anomaly_mode(void);
@@ -87,7 +99,18 @@ typedef struct taper_function {
 TAPER_API taper_status taper_function_record(taper_tensor *const *outputs, int nout, taper_tensor *const *inputs, int nin,
                                              const taper_function *f);
 
-/* autocast region of the calling thread for one device type; dtype NONE: the device's default. */
+/* Autocast, mixed precision by operator (Micikevicius et al. 2018), for the calling thread and one device type, from here until it is
+ * switched off: products and convolutions run in dtype (NONE: bfloat16 on the CPU, float16 on a GPU), sums, losses and exponentials
+ * in float32, each as its row in ops.def says (docs/operators.md); parameters and their gradients keep their dtype. Put the forward
+ * pass and the loss inside, the backward pass and the optimiser's step outside:
+ *
+ *     taper_set_autocast(TAPER_CUDA, true, TAPER_F16, true);
+ *     taper_tensor *loss = ...;
+ *     taper_set_autocast(TAPER_CUDA, false, TAPER_DTYPE_NONE, true);
+ *
+ * cache: a leaf that wants a gradient is cast once for as long as it does not change, at the cost of keeping that copy until the region
+ * ends or taper_autocast_clear_cache is called. Regions nest when the inner one puts back what taper_autocast_enabled told before.
+ * taper_autocast_enabled: whether the thread is in a region; *dtype (may be NULL) is what that would compute in, inside or not. */
 TAPER_API void taper_set_autocast(taper_device_type device, bool on, taper_dtype dtype, bool cache);
 TAPER_API bool taper_autocast_enabled(taper_device_type device, taper_dtype *dtype);
 TAPER_API void taper_autocast_clear_cache(void);

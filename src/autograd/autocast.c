@@ -35,7 +35,7 @@ taper_status taper__autocast_cast(taper_tensor **out, taper_tensor *t, taper_dty
         autocast_forget(k);
         break;
     }
-    TAPER_TRY(taper_to(out, t, NULL, dtype, false, false));
+    TAPER_TRY(taper_cast_leaf(out, t, dtype));
     if (!leaf) return TAPER_OK;
     kept_cast *k = taper__alloc(sizeof *k);
     if (!k) return TAPER_OK; /* only a cache */

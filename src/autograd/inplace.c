@@ -2,6 +2,9 @@
 #include "autograd/tape.h"
 
 taper_status taper__check_inplace(taper_call *c, taper_tensor *target, bool recording) {
+    if (TAPER_UNLIKELY(target->inference) && !taper__mode.inference)
+        return TAPER_FAIL(TAPER_RUNTIME, "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a normal "
+                                         "tensor before doing inplace update.See https://github.com/pytorch/rfcs/pull/17 for more details.");
     if (taper__mode.no_grad) return TAPER_OK;
     bool leaf = target->requires_grad && !(target->grad && target->grad->node);
     taper_tensor *base = target->base;

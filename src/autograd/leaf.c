@@ -3,13 +3,13 @@
 
 taper_status taper_set_requires_grad(taper_tensor *t, bool on) {
     if (on && !taper_dtype_is_float((taper_dtype)t->dtype))
-        return TAPER_FAIL(TAPER_RUNTIME, "only Tensors of floating point and complex dtype can require gradients, got %s", TAPER_TEXT(t));
+        return TAPER_FAIL(TAPER_RUNTIME, "Only Tensors of floating point and complex dtype can require gradients, got %s", TAPER_TEXT(t));
     if (!taper_is_leaf(t)) {
         if (on) return TAPER_OK;
         return TAPER_FAIL(TAPER_RUNTIME, "you can only change requires_grad flags of leaf variables. If you want to use a computed variable "
                                          "in a subgraph that doesn't require differentiation use var_no_grad = var.detach().");
     }
-    if (on && t->inference)
+    if (on && t->inference && !taper__mode.inference)
         return TAPER_FAIL(TAPER_RUNTIME, "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.");
     t->requires_grad = on;
     return TAPER_OK;
@@ -170,6 +170,7 @@ bool taper_set_inference_mode(bool on) {
     return old;
 }
 bool taper_inference_mode(void) { return taper__mode.inference; }
+bool taper_is_inference(const taper_tensor *t) { return t->inference; }
 int taper_set_anomaly_mode(int mode) {
     int old = taper__mode.anomaly;
     taper__mode.anomaly = mode;

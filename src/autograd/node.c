@@ -129,6 +129,8 @@ void taper__autograd_free(taper_tensor *t) {
     }
     taper_node_release(a->node);
     taper_tensor_release(a->grad);
+    taper_tensor_release(a->copy);
+    if (a->copied) taper__storage_release(a->copied);
     hooks_free(a->leaf_hooks);
     taper__cpu_free(a, sizeof *a);
 }

@@ -86,6 +86,9 @@ static taper_status record_save(op_node *o, saved_tensor *s, const taper_tensor 
     }
     *at += 2 * t->ndim;
     if (!keep) return TAPER_OK;
+    if (TAPER_UNLIKELY(t->inference))
+        return TAPER_FAIL(TAPER_RUNTIME, "Inference tensors cannot be saved for backward. To work around you can make a clone to get a normal tensor "
+                                         "and use it in autograd.");
     s->version = taper_tensor_version(t) - age;
     if (!output) {
         s->t = taper_tensor_retain((taper_tensor *)t);

@@ -52,6 +52,9 @@ typedef struct taper_autograd {
     taper_hook *leaf_hooks; /* of a leaf: moved to no node, so that they outlive a graph */
     uint32_t view_version;  /* of the storage when `node` of a view was made */
     bool retains_grad;
+    taper_tensor *copy;     /* of a leaf: see taper_set_leaf_copy; it holds what `copied` held at that version */
+    taper_storage *copied;
+    uint32_t copied_version;
 } taper_autograd;
 
 taper_status taper__autograd_of(taper_autograd **out, taper_tensor *t);

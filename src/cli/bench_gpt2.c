@@ -94,6 +94,7 @@ static taper_status gpt2_measure(gpt2_run *g, bool quick) {
     if (status == TAPER_OK) status = gpt2_tokens(&g->index, g, 88172645463325252u);
     if (status == TAPER_OK) status = gpt2_tokens(&g->target, g, 362436069362436069u);
     if (status == TAPER_OK) status = taper_adamw_new(&g->optimizer, &g->params, options);
+    if (status == TAPER_OK) status = taper_optimizer_keep_copies(g->optimizer, TAPER_BF16);
     if (status == TAPER_OK) status = gpt2_first(g, &first, &loss);
     if (status == TAPER_OK) status = taper_memory_reset_peak(g->device);
     if (status == TAPER_OK) status = gpt2_median(g, quick ? 5 : GPT2_RUNS, &ms);

@@ -56,13 +56,16 @@ static taper_tensor *gpt_heads(taper_scope *s, taper_tensor *qkv, int which, int
 }
 
 static taper_tensor *gpt_cast(taper_scope *s, bool half, taper_tensor *t) {
-    return half && t ? tx_to(s, t, NULL, TAPER_BF16, false, false) : t;
+    taper_tensor *cast = NULL;
+    if (!half || !t || s->status != TAPER_OK) return t;
+    s->status = taper_cast_leaf(&cast, t, TAPER_BF16); /* an optimiser may keep copies */
+    return taper_scope_own(s, cast);
 }
 static taper_nn_linear gpt_linear_cast(taper_scope *s, bool half, const taper_nn_linear *l) {
     return (taper_nn_linear){gpt_cast(s, half, l->weight), gpt_cast(s, half, l->bias)};
 }
 static taper_nn_layer_norm gpt_norm_cast(taper_scope *s, bool half, const taper_nn_layer_norm *n) {
-    return (taper_nn_layer_norm){gpt_cast(s, half, n->weight), gpt_cast(s, half, n->bias), n->width};
+    return (taper_nn_layer_norm){gpt_cast(s, half, n->weight), gpt_cast(s, half, n->bias), n->width, n->eps};
 }
 
 /* Several results, of which the first is wanted. */
@@ -72,20 +75,28 @@ static taper_tensor *gpt_first(taper_scope *s, taper_status status, taper_tensor
     return results[0];
 }
 
-/* The same block of fused operators. */
-static taper_tensor *gpt_block_half(taper_scope *s, const taper_nn_block *b, taper_tensor *x) {
-    taper_nn_layer_norm ln1 = gpt_norm_cast(s, true, &b->ln1), ln2 = gpt_norm_cast(s, true, &b->ln2);
+/* *x becomes x + branch, the result is the norm of that. */
+static taper_tensor *gpt_add_norm(taper_scope *s, const taper_nn_layer_norm *ln, taper_tensor *branch, taper_tensor **x) {
+    taper_nn_layer_norm n = gpt_norm_cast(s, true, ln);
+    taper_tensor *r[4] = {NULL};
+    if (!branch || !*x) return NULL;
+    taper_status status = taper_add_layer_norm(r, branch, *x, &n.width, 1, n.weight, n.bias, n.eps);
+    *x = gpt_first(s, status, r, 4);
+    return r[1];
+}
+
+/* The same block of fused operators, from h, the norm of *x. The result is the second branch, still to be added to *x. */
+static taper_tensor *gpt_block_half(taper_scope *s, const taper_nn_block *b, taper_tensor *h, taper_tensor **x) {
     taper_nn_linear in = gpt_linear_cast(s, true, &b->qkv), proj = gpt_linear_cast(s, true, &b->proj);
     taper_nn_linear fc = gpt_linear_cast(s, true, &b->fc), out = gpt_linear_cast(s, true, &b->out);
-    taper_tensor *qkv = taper_nn_linear_forward(s, &in, taper_nn_layer_norm_forward(s, &ln1, x)), *r[3] = {NULL};
+    taper_tensor *qkv = taper_nn_linear_forward(s, &in, h), *r[3] = {NULL};
     if (!qkv) return NULL;
     taper_status status = taper_flash_attention_packed(r, qkv, b->heads, true, NULL, 0);
-    x = tx_add(s, x, taper_nn_linear_forward(s, &proj, gpt_first(s, status, r, 2)), taper_int(1));
-    taper_tensor *h = taper_nn_layer_norm_forward(s, &ln2, x);
+    h = gpt_add_norm(s, &b->ln2, taper_nn_linear_forward(s, &proj, gpt_first(s, status, r, 2)), x);
     if (!h) return NULL;
     r[0] = r[1] = r[2] = NULL;
     status = taper_feed_forward(r, h, fc.weight, fc.bias, out.weight, out.bias, "tanh");
-    return tx_add(s, x, gpt_first(s, status, r, 3), taper_int(1));
+    return gpt_first(s, status, r, 3);
 }
 
 static taper_tensor *gpt_block(taper_scope *s, const taper_nn_block *b, taper_tensor *x) {
@@ -111,10 +122,16 @@ static taper_tensor *gpt_body(taper_scope *s, const taper_nn_gpt *g, taper_tenso
     }
     taper_tensor *x = taper_nn_embedding_forward(s, &g->wte, index);
     x = tx_add(s, x, tx_narrow(s, g->wpe.weight, 0, 0, taper_tensor_shape(index)[1]), taper_int(1));
-    x = gpt_cast(s, g->half, x);
-    for (int i = 0; i < g->layers && x; i++) x = g->half ? gpt_block_half(s, &g->blocks[i], x) : gpt_block(s, &g->blocks[i], x);
-    taper_nn_layer_norm ln = gpt_norm_cast(s, g->half, &g->ln);
-    return taper_nn_layer_norm_forward(s, &ln, x);
+    if (!g->half) {
+        for (int i = 0; i < g->layers && x; i++) x = gpt_block(s, &g->blocks[i], x);
+        return taper_nn_layer_norm_forward(s, &g->ln, x);
+    }
+    taper_nn_layer_norm first = gpt_norm_cast(s, true, &g->blocks[0].ln1);
+    x = gpt_cast(s, true, x);
+    taper_tensor *h = taper_nn_layer_norm_forward(s, &first, x);
+    for (int i = 0; i < g->layers && h; i++)
+        h = gpt_add_norm(s, i + 1 < g->layers ? &g->blocks[i + 1].ln1 : &g->ln, gpt_block_half(s, &g->blocks[i], h, &x), &x);
+    return h;
 }
 
 taper_tensor *taper_nn_gpt_forward(taper_scope *s, const taper_nn_gpt *g, taper_tensor *index) {

@@ -116,8 +116,13 @@ static taper_status linear_cross_entropy_cuda(taper_call *c) {
     TAPER_TRY_GOTO(taper_cuda_get_properties(&gpu, (int)index));
     r.held_most = (int64_t)gpu.shared_per_block_optin - 1024; /* the kernel has some of its own */
     if (w->dtype != x->dtype) {
-        TAPER_TRY_GOTO(taper__tensor_empty(&cast, (taper_dtype)x->dtype, x->device, 2, w->shape, "linear_cross_entropy"));
-        TAPER_TRY_GOTO(taper__copy_data(cast, w));
+        taper_tensor *kept = taper_leaf_copy(w, (taper_dtype)x->dtype);
+        if (kept && kept->contiguous) {
+            cast = taper_tensor_retain(kept);
+        } else {
+            TAPER_TRY_GOTO(taper__tensor_empty(&cast, (taper_dtype)x->dtype, x->device, 2, w->shape, "linear_cross_entropy"));
+            TAPER_TRY_GOTO(taper__copy_data(cast, w));
+        }
         r.w = cast;
     }
     TAPER_TRY_GOTO(taper__tensor_empty(&r.logits, (taper_dtype)x->dtype, x->device, 2, most, "linear_cross_entropy"));

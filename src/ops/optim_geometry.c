@@ -15,7 +15,7 @@ bool taper__optim_add(taper_optim_table *t, const taper_optim_entry *e, int64_t 
     for (int k = 0; k < TAPER_OPTIM_LISTS; k++) {
         if (!e->data[k]) continue;
         if ((uintptr_t)e->data[k] % 16) to->wide = 0;
-        if (e->dtype[k] != TAPER_F32) to->plain = 0;
+        if (k == TAPER_OPTIM_COPY ? e->dtype[k] != TAPER_F16 && e->dtype[k] != TAPER_BF16 : e->dtype[k] != TAPER_F32) to->plain = 0;
     }
     *chunks += more;
     return true;

@@ -18,12 +18,13 @@ EL_FN double opt_root(double x) { return sqrt(x); }
 
 /* The numbers in the compute type; a block converts them once. */
 template <class R> struct opt_numbers {
-    R lr, decay, shrink, eps, momentum, keep, beta1, keep1, beta2, keep2, unscale, size, root2;
+    R lr, decay, shrink, eps, momentum, keep, beta1, keep1, beta2, keep2, unscale, factor, size, root2;
 };
 /* x, g and state s[0..2] of one element; see optimizers.simd.c. */
 template <class R, int KIND> EL_FN void opt_one(R &x, R &g, R *s, const opt_numbers<R> &k, const taper_optim_common &c) {
     R d = g;
     if (c.unscaled) g = d = d * k.unscale;
+    d *= k.factor;
     if (c.maximize) d = -d;
     if (KIND == OPT_ADAM && c.decoupled) x *= k.shrink;
     else d += k.decay * x;
@@ -52,6 +53,12 @@ template <class R, int KIND> EL_FN void opt_one(R &x, R &g, R *s, const opt_numb
     }
 }
 
+/* Four neighbours of the parameter's copy in float16 or bfloat16. */
+EL_FN void opt_copy4(void *p, int64_t at, int dtype, const float *v) {
+    if (dtype == TAPER_BF16) el_store4<float>(p, at, TAPER_BF16, v);
+    else el_store4<float>(p, at, TAPER_F16, v);
+}
+
 /* Four neighbours, all float32. */
 template <class R, int KIND> EL_FN void opt_four(const taper_optim_entry &e, int64_t at, const opt_numbers<R> &k, const taper_optim_common &c) {
     R x[4], g[4], s[3][4];
@@ -68,6 +75,7 @@ template <class R, int KIND> EL_FN void opt_four(const taper_optim_entry &e, int
         s[0][j] = one[0], s[1][j] = one[1], s[2][j] = one[2];
     }
     el_store4<R>(e.data[0], at, TAPER_F32, x);
+    if (KIND == OPT_ADAM && e.data[TAPER_OPTIM_COPY]) opt_copy4(e.data[TAPER_OPTIM_COPY], at, e.dtype[TAPER_OPTIM_COPY], (const float *)x);
     if (c.unscaled) el_store4<R>(e.data[1], at, TAPER_F32, g);
 #pragma unroll
     for (int i = 0; i < 3; i++)
@@ -85,6 +93,7 @@ template <class R, int KIND, bool PLAIN> EL_FN void opt_step(const taper_optim_t
     k.lr = (R)c.lr, k.decay = (R)c.weight_decay, k.shrink = (R)(1 - c.lr * c.weight_decay), k.eps = (R)c.eps, k.momentum = (R)c.momentum;
     k.keep = (R)(1 - c.dampening), k.beta1 = (R)c.beta1, k.keep1 = (R)(1 - c.beta1), k.beta2 = (R)c.beta2, k.keep2 = (R)(1 - c.beta2);
     k.unscale = (R)(c.scale ? 1 / el_load<double>(c.scale, 0, c.scale_dtype) : c.unscale);
+    k.factor = (R)(c.by ? el_load<double>(c.by, 0, c.by_dtype) : c.factor);
     k.size = k.root2 = 1;
     if (KIND == OPT_ADAM) k.size = (R)c.bias[2 * (t.base + i)], k.root2 = (R)c.bias[2 * (t.base + i) + 1];
     int64_t one = from + threadIdx.x;
@@ -101,6 +110,8 @@ template <class R, int KIND, bool PLAIN> EL_FN void opt_step(const taper_optim_t
         for (int j = 0; j < 3; j++) s[j] = e.data[2 + j] ? el_load<R>(e.data[2 + j], one, OPT_DTYPE(2 + j)) : (R)0;
         opt_one<R, KIND>(x, g, s, k, c);
         el_store<R>(e.data[0], one, OPT_DTYPE(0), x);
+        if (KIND == OPT_ADAM && e.data[TAPER_OPTIM_COPY]) /* of what was stored: the parameter may be narrower than x */
+            el_store<R>(e.data[TAPER_OPTIM_COPY], one, e.dtype[TAPER_OPTIM_COPY], PLAIN ? x : el_load<R>(e.data[0], one, OPT_DTYPE(0)));
         if (c.unscaled) el_store<R>(e.data[1], one, OPT_DTYPE(1), g);
 #pragma unroll
         for (int j = 0; j < 3; j++)
@@ -194,8 +205,8 @@ extern "C" __global__ void __launch_bounds__(OPT_THREADS) optim_squares(const __
     sum = opt_block_sum(sum);
     if (threadIdx.x == 0) parts[blockIdx.x] = sum;
 }
-/* norm = sqrt of the parts' sum; *factor = max_norm / (norm + 1e-6), or 1 where that is not less. */
-extern "C" __global__ void __launch_bounds__(1024) optim_norm(void *norm, int dtype, double *factor, const double *parts, long long count, double most) {
+/* norm = sqrt of the parts' sum; factor = max_norm / (norm + 1e-6), or 1 where that is not less. */
+extern "C" __global__ void __launch_bounds__(1024) optim_norm(void *norm, int dtype, void *factor, int factor_dtype, const double *parts, long long count, double most) {
     double sum = 0;
     for (int64_t i = threadIdx.x; i < count; i += 1024) sum += parts[i];
     sum = opt_block_sum(sum);
@@ -203,7 +214,7 @@ extern "C" __global__ void __launch_bounds__(1024) optim_norm(void *norm, int dt
     sum = sqrt(sum);
     el_store<double>(norm, 0, dtype, sum);
     const double f = most / (sum + 1e-6);
-    *factor = f >= 1 ? 1 : f;
+    el_store<double>(factor, 0, factor_dtype, f >= 1 ? 1 : f);
 }
 struct opt_scaled {
     double by;

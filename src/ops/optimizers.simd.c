@@ -3,10 +3,11 @@
 
 #include "ops/row_vec.h"
 
-/* The gradient as the step sees it: unscaled (and stored so), turned round for maximize, with L2 decay. */
+/* The gradient as the step sees it: unscaled (and stored so), clipped, turned round for maximize. */
 #define OPTIM_GRADIENT(T)                                                                                              \
     T x = p[i], d = g[i];                                                                                              \
     if (k->unscaled) g[i] = d = d * unscale;                                                                           \
+    d *= factor;                                                                                                       \
     if (k->maximize) d = -d
 
 #define OPTIM_LOOPS(T, X, SQRT)                                                                                        \
@@ -14,7 +15,7 @@
         const taper_optim_numbers copy = *numbers, *k = &copy;                                                         \
         T *restrict p = arrays[0], *restrict g = arrays[1], *restrict buffer = arrays[2];                              \
         T lr = (T)k->lr, decay = (T)k->weight_decay, momentum = (T)k->momentum, keep = (T)(1 - k->dampening);          \
-        T unscale = (T)k->unscale;                                                                                     \
+        T unscale = (T)k->unscale, factor = (T)k->factor;                                                              \
         for (int64_t i = 0; i < n; i++) {                                                                              \
             OPTIM_GRADIENT(T);                                                                                         \
             d += decay * x;                                                                                            \
@@ -32,7 +33,7 @@
         T *restrict top = arrays[4];                                                                                   \
         T decay = (T)k->weight_decay, shrink = (T)(1 - k->lr * k->weight_decay), eps = (T)k->eps;                      \
         T keep1 = (T)(1 - k->beta1), beta2 = (T)k->beta2, keep2 = (T)(1 - k->beta2), size = (T)k->step_size;           \
-        T unscale = (T)k->unscale, root2 = (T)k->root2;                                                                \
+        T unscale = (T)k->unscale, factor = (T)k->factor, root2 = (T)k->root2;                                         \
         for (int64_t i = 0; i < n; i++) {                                                                              \
             OPTIM_GRADIENT(T);                                                                                         \
             if (k->decoupled) x *= shrink;                                                                             \
@@ -49,7 +50,7 @@
         T *restrict p = arrays[0], *restrict g = arrays[1], *restrict v = arrays[2], *restrict buffer = arrays[3];     \
         T *restrict mean = arrays[4];                                                                                  \
         T lr = (T)k->lr, decay = (T)k->weight_decay, alpha = (T)k->beta2, keep = (T)(1 - k->beta2), eps = (T)k->eps;   \
-        T momentum = (T)k->momentum, unscale = (T)k->unscale;                                                          \
+        T momentum = (T)k->momentum, unscale = (T)k->unscale, factor = (T)k->factor;                                   \
         for (int64_t i = 0; i < n; i++) {                                                                              \
             OPTIM_GRADIENT(T);                                                                                         \
             d += decay * x;                                                                                            \

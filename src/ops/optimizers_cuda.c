@@ -36,29 +36,36 @@ static taper_status optim_count_steps(taper_call *c, const taper_optim_item *ite
 static taper_optim_entry optim_entry(const taper_optim_item *item, int narrays) {
     taper_optim_entry e = {.numel = item->numel};
     for (int k = 0; k < narrays; k++) e.data[k] = item->arrays[k], e.dtype[k] = item->dtype[k];
+    e.data[TAPER_OPTIM_COPY] = item->arrays[TAPER_OPTIM_COPY], e.dtype[TAPER_OPTIM_COPY] = item->dtype[TAPER_OPTIM_COPY];
     return e;
 }
 
-taper_status taper__optim_step_cuda(taper_call *c, taper_optim_kind kind, taper_optim_item *items, int narrays, const taper_optim_numbers *n, int steps,
-                                    const taper_tensor *scale, const taper_tensor *inf) {
+static const void *optim_on_gpu(const taper_tensor *t, uint8_t *dtype) {
+    if (!t || t->device.type != TAPER_CUDA) return NULL;
+    *dtype = t->dtype;
+    return taper__data(t);
+}
+
+taper_status taper__optim_step_cuda(taper_call *c, taper_optim_kind kind, taper_optim_item *items, const taper_optim_numbers *n, const taper_optim_places *at) {
     int count = c->args[0].count, last = -1;
     taper_optim_table t = {.count = 0};
     int64_t chunks = 0;
     taper_optim_common common = {.lr = n->lr, .weight_decay = n->weight_decay, .eps = n->eps, .momentum = n->momentum, .dampening = n->dampening,
-                                 .beta1 = n->beta1, .beta2 = n->beta2, .unscale = n->unscale, .unscaled = n->unscaled, .maximize = n->maximize,
+                                 .beta1 = n->beta1, .beta2 = n->beta2, .unscale = n->unscale, .factor = n->factor, .unscaled = n->unscaled, .maximize = n->maximize,
                                  .nesterov = n->nesterov, .first = n->first, .decoupled = n->decoupled, .amsgrad = n->amsgrad,
                                  .centered = n->centered, .with_momentum = n->with_momentum};
-    if (scale && scale->device.type == TAPER_CUDA) common.scale = taper__data(scale), common.scale_dtype = scale->dtype;
-    if (inf && inf->device.type == TAPER_CUDA) common.inf = taper__data(inf), common.inf_dtype = inf->dtype;
+    common.scale = optim_on_gpu(at->scale, &common.scale_dtype);
+    common.inf = optim_on_gpu(at->inf, &common.inf_dtype);
+    common.by = optim_on_gpu(at->factor, &common.by_dtype);
     if (kind == TAPER_OPTIM_ADAM) common.bias = c->workspace;
-    if (steps >= 0) TAPER_TRY(optim_count_steps(c, items, &common, steps));
+    if (at->steps >= 0) TAPER_TRY(optim_count_steps(c, items, &common, at->steps));
     for (int i = 0; i <= count; i++) { /* a launch has tensors of one kernel, neighbours in the list */
         taper_optim_entry e = {.numel = 0};
         int which = -1;
         if (i < count) {
             taper_optim_table alone = {.count = 0};
             int64_t none = 0;
-            e = optim_entry(&items[i], narrays);
+            e = optim_entry(&items[i], at->arrays);
             taper__optim_add(&alone, &e, &none);
             which = items[i].dtype[0] == TAPER_F64 ? 2 : alone.item[0].plain && alone.item[0].wide ? 0 : 1;
             if (which == last && taper__optim_add(&t, &e, &chunks)) continue;
@@ -106,16 +113,17 @@ size_t taper__clip_workspace(const taper_call *c) {
     return (size_t)chunks * sizeof(double);
 }
 taper_status taper__clip_cuda(taper_call *c, taper_optim_item *items) {
-    double *factor = c->workspace, *all = factor + 1, *parts = all, most = c->args[1].f;
-    void *norm = taper__data(c->out[0]), *sums[] = {&parts, NULL}, *by[] = {&factor, NULL};
-    int dtype = c->out[0]->dtype, count = c->args[0].count;
+    double *all = (double *)c->workspace + 1, *parts = all, most = c->args[1].f;
+    bool scales = c->nout == 1;
+    void *norm = taper__data(c->out[0]), *factor = scales ? c->workspace : taper__data(c->out[1]), *sums[] = {&parts, NULL}, *by[] = {&factor, NULL};
+    int dtype = c->out[0]->dtype, factor_dtype = scales ? TAPER_F64 : c->out[1]->dtype, count = c->args[0].count;
     int64_t done = 0, again = 0;
     TAPER_TRY(optim_over(c, &optim_squares, items, count, sums, &parts, &done));
     long long chunks = done;
     taper_cuda_geometry g = {.grid = {1, 1, 1}, .block = {1024, 1, 1}};
-    void *args[] = {&norm, &dtype, &factor, &all, &chunks, &most};
+    void *args[] = {&norm, &dtype, &factor, &factor_dtype, &all, &chunks, &most};
     TAPER_TRY(taper__cuda_launch(&optim_norm, c->device.index, &g, args, c->row->name));
-    return optim_over(c, &optim_scale, items, count, by, NULL, &again);
+    return scales ? optim_over(c, &optim_scale, items, count, by, NULL, &again) : TAPER_OK;
 }
 
 taper_status taper__amp_unscale_cuda(taper_call *c, taper_optim_item *items) {

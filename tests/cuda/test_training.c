@@ -23,6 +23,7 @@ typedef struct model {
     taper_nn_gpt g;
     taper_params p;
     taper_optimizer *o;
+    taper_grad_scaler *scaler; /* NULL: none */
     taper_device device;
 } model;
 
@@ -43,6 +44,7 @@ static taper_status model_new(model *m, taper_device device, const model *like) 
 }
 static void model_end(model *m) {
     taper_optimizer_release(m->o);
+    taper_grad_scaler_release(m->scaler);
     taper_params_release(&m->p);
 }
 
@@ -71,8 +73,10 @@ static taper_status learn(model *m, taper_tensor *x, taper_tensor *y, taper_tens
     taper_scope s = TAPER_SCOPE;
     taper_tensor *l = taper_nn_gpt_loss(&s, &m->g, x, y);
     if (s.status == TAPER_OK) s.status = taper_params_zero_grad(&m->p);
-    if (s.status == TAPER_OK) s.status = taper_backward(&l, NULL, 1, false, false);
-    if (s.status == TAPER_OK) s.status = taper_optimizer_step(m->o);
+    taper_tensor *root = m->scaler && l ? taper_grad_scaler_scale(&s, m->scaler, l) : l;
+    if (s.status == TAPER_OK) s.status = taper_backward(&root, NULL, 1, false, false);
+    if (s.status == TAPER_OK) s.status = m->scaler ? taper_grad_scaler_step(m->scaler, m->o) : taper_optimizer_step(m->o);
+    if (s.status == TAPER_OK && m->scaler) s.status = taper_grad_scaler_update(m->scaler);
     if (s.status == TAPER_OK && loss) s.status = taper_detach(loss, l);
     return taper_scope_end(&s);
 }
@@ -186,6 +190,98 @@ static void graph(const model *start) {
     model_end(&replayed);
 }
 
+/* float16 with a scale that is too large at first: those steps change nothing, then it learns. */
+static void scaling(const model *start) {
+    model m;
+    double losses[STEPS] = {0}, scale = 0;
+    taper_grad_scaler_options options = TAPER_GRAD_SCALER_OPTIONS;
+    options.init_scale = 0x1p30;
+    taper_status st = model_new(&m, taper_cuda(0), start);
+    if (st == TAPER_OK) st = taper_grad_scaler_new(&m.scaler, taper_cuda(0), options);
+    taper_set_autocast(TAPER_CUDA, true, TAPER_F16, true);
+    if (st == TAPER_OK) st = train(&m, 0, 1, losses);
+    if (st == TAPER_OK) st = taper_grad_scaler_get(m.scaler, &scale, NULL);
+    CHECK("scaler_leaves_out", st == TAPER_OK && scale == 0x1p29 && same_bits(&m, start));
+    if (st == TAPER_OK) st = train(&m, 0, STEPS, losses);
+    if (st == TAPER_OK) st = taper_grad_scaler_get(m.scaler, &scale, NULL);
+    taper_set_autocast(TAPER_CUDA, false, TAPER_DTYPE_NONE, true);
+    printf("# scale %g, loss %.4f -> %.4f\n", scale, losses[0], losses[STEPS - 1]);
+    CHECK("scaler_learns", st == TAPER_OK && scale >= 1 && scale < 0x1p29 && losses[STEPS - 1] < 0.85 * losses[0]);
+    model_end(&m);
+}
+
+/* A step with clipping in the pass, copies of the weights in bfloat16, two groups and a scaler: learn() takes no look at the GPU, or it
+ * could not be captured; replays have the bits of eager steps, and copies change no bit either. */
+static taper_status mixed_new(model *m, const model *start, bool copies) {
+    taper_adamw_options options = TAPER_ADAMW_OPTIONS;
+    options.lr = 3e-3;
+    options.clip_norm = 0.5;
+    taper_status st = model_new(m, taper_cuda(0), start);
+    m->g.half = true;
+    taper_optimizer_release(m->o);
+    m->o = NULL;
+    if (st == TAPER_OK) st = taper_adamw_new(&m->o, &m->p, options);
+    if (st == TAPER_OK) st = taper_optimizer_group(m->o, taper_chooses_vectors, NULL, 3e-3, 0, NULL);
+    if (st == TAPER_OK && copies) st = taper_optimizer_keep_copies(m->o, TAPER_BF16);
+    return st == TAPER_OK ? taper_grad_scaler_new(&m->scaler, taper_cuda(0), (taper_grad_scaler_options)TAPER_GRAD_SCALER_OPTIONS) : st;
+}
+static bool same_copies(const model *m) {
+    for (int i = 0; i < m->p.count; i++) {
+        taper_tensor *copy = taper_leaf_copy(m->p.tensors[i], TAPER_BF16), *cast = NULL;
+        size_t bytes = 2 * (size_t)taper_tensor_numel(m->p.tensors[i]);
+        bool was = taper_set_grad_enabled(false);
+        taper_status st = taper_to(&cast, m->p.tensors[i], NULL, TAPER_BF16, false, false);
+        taper_set_grad_enabled(was);
+        char *x = malloc(bytes), *y = malloc(bytes);
+        bool same = copy && x && y && st == TAPER_OK && taper_tensor_read(copy, x, bytes) == TAPER_OK && taper_tensor_read(cast, y, bytes) == TAPER_OK && !memcmp(x, y, bytes);
+        free(x);
+        free(y);
+        taper_tensor_release(cast);
+        if (!same) return false;
+    }
+    return true;
+}
+static void mixed(const model *start) {
+    model plain, eager, replayed;
+    taper_cuda_graph *g = NULL;
+    taper_cuda_stream *s = NULL, *before = NULL;
+    taper_tensor *x = NULL, *y = NULL;
+    double norm = 0;
+    taper_status st = mixed_new(&plain, start, false);
+    if (st == TAPER_OK) st = mixed_new(&eager, start, true);
+    if (st == TAPER_OK) st = mixed_new(&replayed, start, true);
+    if (st == TAPER_OK) st = batch(&x, &y, taper_cuda(0), 3, 0);
+    for (int i = 0; i < 12 && st == TAPER_OK; i++) st = learn(&plain, x, y, NULL);
+    for (int i = 0; i < 12 && st == TAPER_OK; i++) st = learn(&eager, x, y, NULL);
+    if (st == TAPER_OK) st = taper_tensor_item_double(taper_optimizer_grad_norm(eager.o), &norm);
+    printf("# norm of the last gradients %.4f\n", norm);
+    CHECK("mixed_eager", st == TAPER_OK && norm > 0);
+    CHECK("mixed_copies_change_no_bit", st == TAPER_OK && same_bits(&plain, &eager) && !same_bits(&plain, start));
+    CHECK("mixed_copies", st == TAPER_OK && same_copies(&eager));
+    for (int i = 0; i < 3 && st == TAPER_OK; i++) st = learn(&replayed, x, y, NULL);
+    if (st == TAPER_OK) st = taper_cuda_synchronize(0);
+    if (st == TAPER_OK) st = taper_cuda_stream_new(&s, 0, 0);
+    if (st == TAPER_OK) st = taper_cuda_graph_new(&g, NULL);
+    if (st == TAPER_OK) st = taper_cuda_stream_current(&before, 0);
+    if (st == TAPER_OK) st = taper_cuda_stream_set_current(s);
+    if (st == TAPER_OK) st = taper_cuda_graph_begin_capture(g, s);
+    if (st == TAPER_OK) st = learn(&replayed, x, y, NULL);
+    if (st == TAPER_OK) st = taper_cuda_graph_end_capture(g);
+    CHECK("mixed_capture", st == TAPER_OK);
+    for (int i = 0; i < 9 && st == TAPER_OK; i++) st = taper_cuda_graph_replay(g, s);
+    if (st == TAPER_OK) st = taper_cuda_synchronize(0);
+    if (before) taper_cuda_stream_set_current(before);
+    CHECK("mixed_replay_same_bits", st == TAPER_OK && same_bits(&eager, &replayed) && same_copies(&replayed));
+    taper_tensor_release(x);
+    taper_tensor_release(y);
+    taper_cuda_graph_release(g);
+    taper_cuda_stream_release(before);
+    taper_cuda_stream_release(s);
+    model_end(&plain);
+    model_end(&eager);
+    model_end(&replayed);
+}
+
 static void recovery(const model *start) {
     model m;
     taper_tensor *huge = NULL, *x = NULL, *y = NULL;
@@ -227,6 +323,8 @@ int main(void) {
         leaks(&start, false, taper_cuda(0));
         leaks(&start, true, taper_cuda(-1)); /* "cuda" without a number */
         graph(&start);
+        scaling(&start);
+        mixed(&start);
         recovery(&start);
     }
     model_end(&start);
