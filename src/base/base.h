@@ -42,6 +42,9 @@ TAPER_API bool taper__alloc_would_fail(void); /* counts one allocation of anothe
 void taper__alloc_count(int64_t blocks); /* other allocators report their live blocks here */
 extern int64_t (*taper__alloc_live_more)(void); /* or are asked: set by the CPU's tensor allocator, which counts per thread */
 
+/* ---- status.c ---- */
+taper_status taper__error_status(void); /* of the message that taper_error_message() gives */
+
 /* ---- log.c ---- */
 /* Knob TAPER_LOG is a comma list of topics: dispatch, slow, memory, cuda, io, all. Lines go to the sink, by default
  * standard error of the host program. */
@@ -82,6 +85,7 @@ int taper__cpu_count(void);
 typedef enum taper_isa { TAPER_ISA_BASE, TAPER_ISA_V3, TAPER_ISA_V4, TAPER_ISA_COUNT } taper_isa;
 taper_isa taper__isa(void);
 const char *taper__isa_name(taper_isa isa);
+bool taper__isa_tiles(void); /* v4, and AMX with bfloat16, which the kernel of the system has let this process use */
 #define TAPER_SIMD_JOIN_(a, b) a##_##b
 #define TAPER_SIMD_JOIN(a, b) TAPER_SIMD_JOIN_(a, b)
 #define TAPER_SIMD(name) TAPER_SIMD_JOIN(name, TAPER_SIMD_LEVEL)

@@ -13,6 +13,7 @@ enum {
     CONV_TILE_MIN = 192,  /* positions; fewer do not pay for reading the weight */
     CONV_TILE_MAX = 1024,
     CONV_WEIGHT_PARTS = 16, /* of the weight's rows, each summed over all images by one thread */
+    CONV_WEIGHT_ROWS = 144, /* at least, so that products are wide enough */
     CONV_FEW_IMAGES = 8,
     CONV_TURN_PLACES = 1024,
 };
@@ -53,6 +54,12 @@ static void conv_start(conv_run *r, const taper_conv *g, taper_dtype dtype) {
     r->tile = CONV_TILE_BYTES / (conv_max(r->K, 1) * r->size) / 32 * 32;
     r->tile = conv_min(conv_max(r->tile, CONV_TILE_MIN), CONV_TILE_MAX);
     r->plain = g->kh == 1 && g->kw == 1 && g->stride[0] == 1 && g->stride[1] == 1 && !g->padding[0] && !g->padding[1];
+}
+
+/* Whole images side by side where one does not fill a tile; else tiles of about that many positions, the last no mere rest. */
+static void conv_set_tile(conv_run *r, int64_t tile) {
+    r->images = conv_min(r->g->n, conv_max(1, (tile + r->P / 2) / r->P));
+    r->tile = r->images > 1 ? r->images * r->P : conv_ceil(conv_ceil(r->P, conv_max(1, (r->P + tile / 2) / tile)), 16) * 16;
 }
 
 static taper_status conv_run_all(conv_run *r, int64_t n, taper_range_fn fn) {
@@ -135,9 +142,7 @@ taper_status taper__conv_forward(const taper_conv *g, taper_dtype dtype, const v
     r.x = x, r.w = w, r.bias = bias, r.y = y;
     if (!g->n || !g->o || !r.P) return TAPER_OK;
     if (conv_is_depthwise(g)) return conv_run_all(&r, g->n * g->o, conv_plane_forward);
-    /* Whole images side by side where one does not fill a tile. */
-    r.images = conv_min(g->n, conv_max(1, r.tile / r.P));
-    if (r.images > 1) r.tile = r.images * r.P;
+    conv_set_tile(&r, r.tile);
     return conv_run_all(&r, g->groups * conv_ceil(g->n, r.images) * conv_ceil(r.images * r.P, r.tile), conv_forward_range);
 }
 
@@ -232,8 +237,7 @@ taper_status taper__conv_input_grad(const taper_conv *g, taper_dtype dtype, cons
     }
     if (conv_is_depthwise(g)) return conv_run_all(&r, g->n * g->c, conv_plane_input);
     if (conv_turns(g, &turned)) return conv_input_turned(g, &turned, dtype, w, dy, dx);
-    r.images = conv_min(g->n, conv_max(1, r.tile / r.P));
-    if (r.images > 1) r.tile = r.images * r.P;
+    conv_set_tile(&r, r.tile);
     int64_t items = conv_ceil(g->n, r.images) * g->groups;
     r.parts = items >= CONV_FEW_IMAGES ? 1 : conv_min(g->c / g->groups, CONV_FEW_IMAGES);
     return conv_run_all(&r, items * r.parts, conv_input_range);
@@ -291,9 +295,7 @@ taper_status taper__conv_weight_grad(const taper_conv *g, taper_dtype dtype, con
     if (!g->n || !r.P || conv_is_depthwise(g)) memset(dw, 0, (size_t)(g->o * r.K * r.size));
     if (!g->n || !r.P) return TAPER_OK;
     if (conv_is_depthwise(g)) return conv_run_all(&r, g->o, conv_plane_weight);
-    r.parts = conv_max(1, conv_min(CONV_WEIGHT_PARTS, r.K / 48));
-    r.tile = CONV_TILE_MAX;
-    r.images = conv_min(g->n, conv_max(1, r.tile / r.P));
-    if (r.images > 1) r.tile = r.images * r.P;
+    r.parts = conv_max(1, conv_min(CONV_WEIGHT_PARTS, r.K / CONV_WEIGHT_ROWS));
+    conv_set_tile(&r, CONV_TILE_MAX);
     return conv_run_all(&r, g->groups * r.parts, conv_weight_range);
 }

@@ -4,13 +4,10 @@
  * k by passes, whose length depends on k alone, so that every sum has one order. A task is a rectangle of tiles and
  * panels. It packs its part of A and one panel of B at a time into memory of its own: packing one element twice on two
  * cores costs less than sending it from one core to the other. */
-#include <sched.h>
-#include <stdatomic.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-
 #include <taper/threads.h>
 
+#include "ops/gemm_amx.h"
+#include "ops/gemm_buffer.h"
 #include "ops/gemm_kernel.h"
 
 enum {
@@ -23,71 +20,7 @@ enum {
     GEMM_PACK_A_USES = 4,         /* panels that use a tile of A before copying crowded rows pays */
     GEMM_NEAR_BYTES = 128 << 10,  /* a piece of A whose columns can be read from where they are */
     GEMM_PACK_B_USES = 12,        /* tiles that use a panel of B before packing it pays */
-    GEMM_SLOTS = 64,              /* of packing space, one for each thread at work */
-    GEMM_KEPT_BYTES = 64 << 20,   /* a larger buffer is given back after use */
-    GEMM_HUGE_PAGE = 2 << 20,
 };
-
-/* ---- the packing buffer: one is kept; a second caller at the same time gets its own ---- */
-
-typedef struct gemm_buffer {
-    _Atomic uint64_t used; /* slots in use, one bit each */
-    size_t bytes;
-    _Alignas(64) char data[];
-} gemm_buffer;
-
-static _Atomic(gemm_buffer *) gemm_kept;
-
-static taper_status gemm_buffer_take(gemm_buffer **out, size_t bytes) {
-    if (taper__alloc_would_fail()) goto fail;
-    gemm_buffer *buffer = atomic_exchange(&gemm_kept, NULL);
-    if (buffer && buffer->bytes < bytes) {
-        free(buffer);
-        buffer = NULL;
-    }
-    if (!buffer) {
-        size_t unit = bytes < GEMM_HUGE_PAGE ? 4096 : GEMM_HUGE_PAGE;
-        size_t whole = (bytes + sizeof(gemm_buffer) + unit - 1) / unit * unit;
-        buffer = aligned_alloc(unit, whole);
-        if (!buffer) goto fail;
-        if (unit == GEMM_HUGE_PAGE) madvise(buffer, whole, MADV_HUGEPAGE); /* a hint: failing is harmless */
-        atomic_init(&buffer->used, 0);
-        buffer->bytes = whole - sizeof(gemm_buffer);
-    }
-    *out = buffer;
-    return TAPER_OK;
-fail:
-    return TAPER_FAIL(TAPER_MEMORY, "gemm: no memory for %zu bytes of packing buffer", bytes);
-}
-
-static void gemm_buffer_give(gemm_buffer *buffer) {
-    if (!buffer) return;
-    gemm_buffer *none = NULL;
-    if (buffer->bytes > GEMM_KEPT_BYTES || !atomic_compare_exchange_strong(&gemm_kept, &none, buffer)) free(buffer);
-}
-
-__attribute__((destructor)) static void gemm_end(void) { free(atomic_exchange(&gemm_kept, NULL)); }
-
-/* A slot for the running range, so that no two threads pack to one place. */
-static char *gemm_slot_take(gemm_buffer *buffer, size_t bytes, int slots) {
-    for (;;) {
-        uint64_t used = atomic_load_explicit(&buffer->used, memory_order_relaxed);
-        uint64_t idle = ~used & (~UINT64_C(0) >> (64 - slots));
-        if (!idle) {
-            sched_yield(); /* more threads than slots; a slot is never held for long */
-            continue;
-        }
-        int i = __builtin_ctzll(idle);
-        if (atomic_compare_exchange_weak_explicit(&buffer->used, &used, used | UINT64_C(1) << i, memory_order_acquire,
-                                                  memory_order_relaxed))
-            return buffer->data + (size_t)i * bytes;
-    }
-}
-
-static void gemm_slot_give(gemm_buffer *buffer, size_t bytes, const char *slot) {
-    size_t i = (size_t)(slot - buffer->data) / bytes;
-    atomic_fetch_and_explicit(&buffer->used, ~(UINT64_C(1) << i), memory_order_release);
-}
 
 /* ---- one call ---- */
 
@@ -223,7 +156,7 @@ static void gemm_panel(const gemm_run *r, const gemm_task *t, int64_t panel) {
 
 static void gemm_range(void *ctx, int64_t begin, int64_t end) {
     const gemm_run *r = ctx;
-    char *slot = r->slot ? gemm_slot_take(r->buffer, r->slot, r->slots) : NULL;
+    char *slot = r->slot ? taper__gemm_slot_take(r->buffer, r->slot, r->slots) : NULL;
     for (int64_t i = begin; i < end; i++) {
         gemm_task t = gemm_task_at(r, i, slot);
         int64_t tiles = t.tile1 - t.tile0, blocks = gemm_blocks(r, tiles);
@@ -235,7 +168,7 @@ static void gemm_range(void *ctx, int64_t begin, int64_t end) {
                 for (int64_t panel = t.panel0; panel < t.panel1; panel++) gemm_panel(r, &t, panel);
             }
     }
-    if (slot) gemm_slot_give(r->buffer, r->slot, slot);
+    if (slot) taper__gemm_slot_give(r->buffer, r->slot, slot);
 }
 
 /* Sets row_parts and col_parts. */
@@ -298,13 +231,16 @@ static taper_status gemm_run_all(const taper_gemm *g, const gemm_kernels *kernel
     gemm_choose_packing(&r);
     int64_t parts = r.row_parts * r.col_parts;
     r.slots = (int)gemm_min(gemm_min(threads, items * parts), GEMM_SLOTS);
-    if (r.slot) TAPER_TRY(gemm_buffer_take(&r.buffer, r.slot * (size_t)r.slots));
+    if (r.slot) TAPER_TRY(taper__gemm_buffer_take(&r.buffer, r.slot * (size_t)r.slots));
     taper__parallel_for(items * parts, 1 + (int64_t)(GEMM_TASK_FLOPS * (double)parts / flops), gemm_range, &r);
-    gemm_buffer_give(r.buffer);
+    taper__gemm_buffer_give(r.buffer);
     return TAPER_OK;
 }
 
 taper_status taper__sgemm(const taper_gemm *g) {
+    bool taken;
+    TAPER_TRY(taper__gemm_amx(g, &taken));
+    if (taken) return TAPER_OK;
     return gemm_run_all(g, TAPER_SIMD_PICK(taper__gemm_f32), sizeof(float));
 }
 
