@@ -90,8 +90,20 @@ static taper_status flash_attention_cuda(taper_call *c) {
     d.seed = c->seed, d.offset = c->offset;
     return taper__attention_cuda(&a, d, c->out[0], c->out[1]);
 }
-static const taper_kernel flash_attention_kernels[] = {
-    {"cpu", TAPER_CPU, flash_keeps_all, flash_attention_cpu}, {"cuda", TAPER_CUDA, NULL, flash_attention_cuda}, {0}};
+static bool flash_attention_dnn_takes(const taper_call *c, const char **why) {
+    taper_attention a;
+    return flash_read(&a, c, &c->args[3], &c->args[4], &c->args[5], 0) == TAPER_OK &&
+           taper__attention_dnn_takes(&a, attention_number(&c->args[6]), c->out[0], NULL, why);
+}
+static taper_status flash_attention_dnn(taper_call *c) {
+    taper_attention a;
+    TAPER_TRY(flash_read(&a, c, &c->args[3], &c->args[4], &c->args[5], 0));
+    return taper__attention_dnn(&a, c->out[0], c->out[1]);
+}
+static const taper_kernel flash_attention_kernels[] = {{"cpu", TAPER_CPU, flash_keeps_all, flash_attention_cpu},
+                                                       {"cudnn", TAPER_CUDA, flash_attention_dnn_takes, flash_attention_dnn},
+                                                       {"cuda", TAPER_CUDA, NULL, flash_attention_cuda},
+                                                       {0}};
 
 static double flash_attention_flops(const taper_call *c) {
     const taper_tensor *q = c->args[0].t, *v = c->args[2].t;
@@ -208,8 +220,21 @@ static bool flash_backward_keeps_all(const taper_call *c, const char **why) {
     *why = "dropout inside of attention is for GPUs";
     return false;
 }
-static const taper_kernel flash_attention_backward_kernels[] = {
-    {"cpu", TAPER_CPU, flash_backward_keeps_all, flash_attention_backward_cpu}, {"cuda", TAPER_CUDA, NULL, flash_attention_backward_cuda}, {0}};
+static bool flash_attention_backward_dnn_takes(const taper_call *c, const char **why) {
+    taper_attention a;
+    return flash_read(&a, c, &c->args[6], &c->args[7], &c->args[8], 1) == TAPER_OK &&
+           taper__attention_dnn_takes(&a, attention_number(&c->args[9]), c->args[4].t,
+                                      (const taper_tensor *const[]){c->args[0].t, c->out[0], c->out[1], c->out[2]}, why);
+}
+static taper_status flash_attention_backward_dnn(taper_call *c) {
+    taper_attention a;
+    TAPER_TRY(flash_read(&a, c, &c->args[6], &c->args[7], &c->args[8], 1));
+    return taper__attention_backward_dnn(&a, c->args[0].t, c->args[4].t, c->args[5].t, c->out[0], c->out[1], c->out[2]);
+}
+static const taper_kernel flash_attention_backward_kernels[] = {{"cpu", TAPER_CPU, flash_backward_keeps_all, flash_attention_backward_cpu},
+                                                                {"cudnn", TAPER_CUDA, flash_attention_backward_dnn_takes, flash_attention_backward_dnn},
+                                                                {"cuda", TAPER_CUDA, NULL, flash_attention_backward_cuda},
+                                                                {0}};
 
 const taper_op taper_op_flash_attention_backward = {
     .infer = flash_attention_backward_infer,

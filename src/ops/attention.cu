@@ -80,7 +80,7 @@ template <bool BF16, int HEAD, bool EXTRA> EL_FN void attention_forward(const ta
                     const uint64_t row = (uint64_t)bh * g.L + w0 + m * 16 + r * 8 + group;
 #pragma unroll
                     for (int part32 = 0; part32 < KEYS / 32; part32++) {
-                        taper__philox4 w = taper__philox(g.seed, g.offset, TAPER_ATTENTION_DROP_INDEX(row, k0 + part32 * 32 + pair, g.S));
+                        taper__philox4 w = taper__philox_drawn(g.seed, g.offset, TAPER_ATTENTION_DROP_INDEX(row, k0 + part32 * 32 + pair, g.S));
 #pragma unroll
                         for (int n = 0; n < 4; n++)
 #pragma unroll
@@ -107,4 +107,4 @@ template <bool BF16, int HEAD, bool EXTRA> EL_FN void attention_forward(const ta
     if (!keys) __syncthreads(); /* the rows were still being copied by other warps */
     at_store<BF16, TILES, HEAD>(sq + warp * TILES * 16 * PITCH, o, by, at_rows(g.out, b, h, w0), g.out.stride[2], g.L - w0, g.V);
 }
-AT_KERNELS(attention_forward, attention_forward)
+AT_KERNELS(attention_forward, attention_forward, 0)

@@ -25,7 +25,11 @@ EL_FN uint16_t *at_rows(const taper_attention_view &v, int b, int h, int row) {
 /* Starts copying ROWS rows of `cols` elements; what is outside becomes zero. */
 template <int ROWS, int HEAD> EL_FN void at_load(uint16_t *to, const uint16_t *from, int64_t stride, int rows, int cols) {
     enum { CHUNKS = HEAD / 8, PITCH = HEAD + TAPER_ATTENTION_PAD };
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 900
+#pragma unroll 1 /* with the addresses of all copies alive at once the compiler for sm_80 runs out of registers */
+#else
 #pragma unroll
+#endif
     for (int i = threadIdx.x; i < ROWS * CHUNKS; i += TAPER_ATTENTION_THREADS) {
         int row = i / CHUNKS, col = i % CHUNKS * 8;
         bool in = row < rows && col < cols;
@@ -113,23 +117,24 @@ EL_FN float at_masked(const taper_attention_args &g, float s, float back, int b,
 /* Weights are dropped in 4 x 2 neighbours of 32 keys: see attention_args.h. */
 EL_FN bool at_keeps(const taper_attention_args &g, unsigned word, int half) { return (half ? word >> 16 : word & 0xffffu) >= g.drop; }
 
-#define AT_KERNEL(name, function, bf16, type, head)                                                                    \
+/* least: blocks of a multiprocessor with heads of 32 and EXTRA; 0: the compiler's choice. */
+#define AT_KERNEL(name, function, bf16, type, head, least)                                                             \
     extern "C" __global__ void __launch_bounds__(TAPER_ATTENTION_THREADS) name##_##type##_##head(                      \
         const __grid_constant__ taper_attention_args g) {                                                              \
         function<bf16, head, false>(g);                                                                                \
     }                                                                                                                  \
-    extern "C" __global__ void __launch_bounds__(TAPER_ATTENTION_THREADS) name##_##type##_##head##_extra(              \
+    extern "C" __global__ void __launch_bounds__(TAPER_ATTENTION_THREADS, (head) == 32 ? least : 0) name##_##type##_##head##_extra( \
         const __grid_constant__ taper_attention_args g) {                                                              \
         function<bf16, head, true>(g);                                                                                 \
     }
-#define AT_KERNELS(name, function)                                                                                     \
-    AT_KERNEL(name, function, false, f16, 32)                                                                          \
-    AT_KERNEL(name, function, false, f16, 64)                                                                          \
-    AT_KERNEL(name, function, false, f16, 96)                                                                          \
-    AT_KERNEL(name, function, false, f16, 128)                                                                         \
-    AT_KERNEL(name, function, true, bf16, 32)                                                                          \
-    AT_KERNEL(name, function, true, bf16, 64)                                                                          \
-    AT_KERNEL(name, function, true, bf16, 96)                                                                          \
-    AT_KERNEL(name, function, true, bf16, 128)
+#define AT_KERNELS(name, function, least)                                                                              \
+    AT_KERNEL(name, function, false, f16, 32, least)                                                                   \
+    AT_KERNEL(name, function, false, f16, 64, least)                                                                   \
+    AT_KERNEL(name, function, false, f16, 96, least)                                                                   \
+    AT_KERNEL(name, function, false, f16, 128, least)                                                                  \
+    AT_KERNEL(name, function, true, bf16, 32, least)                                                                   \
+    AT_KERNEL(name, function, true, bf16, 64, least)                                                                   \
+    AT_KERNEL(name, function, true, bf16, 96, least)                                                                   \
+    AT_KERNEL(name, function, true, bf16, 128, least)
 
 #endif

@@ -87,7 +87,7 @@ template <bool BF16, int HEAD, bool EXTRA> EL_FN void attention_dq(const taper_a
             for (int r = 0; r < 2; r++) {
                 const int row = w0 + m * 16 + r * 8 + group;
                 taper__philox4 w = {};
-                if (EXTRA && g.drop) w = taper__philox(g.seed, g.offset, TAPER_ATTENTION_DROP_INDEX((uint64_t)bh * g.L + row, k0 + pair, g.S));
+                if (EXTRA && g.drop) w = taper__philox_drawn(g.seed, g.offset, TAPER_ATTENTION_DROP_INDEX((uint64_t)bh * g.L + row, k0 + pair, g.S));
 #pragma unroll
                 for (int n = 0; n < KEYS / 8; n++)
 #pragma unroll
@@ -105,7 +105,7 @@ template <bool BF16, int HEAD, bool EXTRA> EL_FN void attention_dq(const taper_a
     if (!keys) __syncthreads();
     at_store<BF16, TILES, HEAD>(sq + warp * TILES * 16 * PITCH, dq, by, at_rows(g.dq, b, h, w0), g.dq.stride[2], g.L - w0, g.E);
 }
-AT_KERNELS(attention_dq, attention_dq)
+AT_KERNELS(attention_dq, attention_dq, 0)
 
 /* One float from global to shared memory. */
 EL_FN void at_copy4(float *to, const float *from, bool in) {
@@ -172,7 +172,7 @@ template <bool BF16, int HEAD, bool EXTRA> EL_FN void attention_dkv(const taper_
                 const float lse = at_log(sl[stage * STEP + n * 8 + pair + j]);
                 taper__philox4 w = {};
                 if (EXTRA && g.drop)
-                    w = taper__philox(g.seed, g.offset, TAPER_ATTENTION_DROP_INDEX(((uint64_t)b * g.H + h) * g.L + row, w0 + group, g.S));
+                    w = taper__philox_drawn(g.seed, g.offset, TAPER_ATTENTION_DROP_INDEX(((uint64_t)b * g.H + h) * g.L + row, w0 + group, g.S));
 #pragma unroll
                 for (int m = 0; m < TILES; m++)
 #pragma unroll
@@ -214,4 +214,5 @@ template <bool BF16, int HEAD, bool EXTRA> EL_FN void attention_dkv(const taper_
     at_store<BF16, TILES, HEAD>(sk + warp * TILES * 16 * PITCH, dk, by, at_rows(g.dk, b, kv, w0), g.dk.stride[2], g.S - w0, g.E);
     at_store<BF16, TILES, HEAD>(sv + warp * TILES * 16 * PITCH, dv, one, at_rows(g.dv, b, kv, w0), g.dv.stride[2], g.S - w0, g.V);
 }
-AT_KERNELS(attention_dkv, attention_dkv)
+/* The compiler would spill rather than take more than 128 registers. */
+AT_KERNELS(attention_dkv, attention_dkv, 3)

@@ -25,4 +25,15 @@ taper_status taper__attention_backward_cuda(const taper_attention *a, taper_atte
                                             const taper_tensor *out, const taper_tensor *logsumexp, taper_tensor *dq, taper_tensor *dk,
                                             taper_tensor *dv);
 
+/* ---- attention_dnn.c ---- */
+/* Whether cuDNN is to do it; .mask, dtypes, sizes, strides and alignment count. gradients: those of out, q, k and v, or NULL when
+ * forward; results may be without data yet. */
+bool taper__attention_dnn_takes(const taper_attention *a, double dropout, const taper_tensor *out, const taper_tensor *const *gradients, const char **why);
+/* By sizes alone, before any view is made. */
+bool taper__attention_dnn_worth(taper_dtype dtype, int64_t heads, int64_t L, int64_t S, int64_t E, int64_t V, const char **why);
+/* By cuDNN, or by the kernels above where it has none: logsumexp means the same to both. */
+taper_status taper__attention_dnn(const taper_attention *a, taper_tensor *out, taper_tensor *logsumexp);
+taper_status taper__attention_backward_dnn(const taper_attention *a, const taper_tensor *dout, const taper_tensor *out, const taper_tensor *logsumexp,
+                                           taper_tensor *dq, taper_tensor *dk, taper_tensor *dv);
+
 #endif

@@ -67,6 +67,33 @@ out:
     return st;
 }
 
+static bool packed_worth(const taper_tensor *qkv, int64_t heads, const char **why) {
+    int64_t L = qkv->shape[1], E = qkv->shape[2] / 3 / heads;
+    return taper__attention_dnn_worth((taper_dtype)qkv->dtype, qkv->shape[0] * heads, L, L, E, E, why);
+}
+
+static bool packed_dnn_takes(const taper_call *c, const char **why) {
+    taper_tensor *views[4] = {NULL};
+    taper_attention a;
+    bool takes = packed_worth(c->args[0].t, c->args[1].i, why) && packed_read(&a, views, c, 0, 1) == TAPER_OK &&
+                 packed_view(&views[3], c->out[0], 0, a.H, a.E) == TAPER_OK &&
+                 taper__attention_dnn_takes(&a, packed_dropout(&c->args[4]), views[3], NULL, why);
+    packed_release(views, 4);
+    return takes;
+}
+
+static taper_status packed_dnn(taper_call *c) {
+    taper_tensor *views[4] = {NULL};
+    taper_attention a;
+    taper_status st = TAPER_OK;
+    TAPER_TRY_GOTO(packed_read(&a, views, c, 0, 1));
+    TAPER_TRY_GOTO(packed_view(&views[3], c->out[0], 0, a.H, a.E));
+    st = taper__attention_dnn(&a, views[3], c->out[1]);
+out:
+    packed_release(views, 4);
+    return st;
+}
+
 static bool packed_keeps_all(const taper_call *c, const char **why) {
     bool backward = c->row->gradient == TAPER_GRADIENT_NONDIFF;
     if (packed_dropout(&c->args[backward ? 7 : 4]) == 0) return true;
@@ -74,7 +101,7 @@ static bool packed_keeps_all(const taper_call *c, const char **why) {
     return false;
 }
 static const taper_kernel flash_attention_packed_kernels[] = {
-    {"cpu", TAPER_CPU, packed_keeps_all, packed_run}, {"cuda", TAPER_CUDA, NULL, packed_run}, {0}};
+    {"cpu", TAPER_CPU, packed_keeps_all, packed_run}, {"cudnn", TAPER_CUDA, packed_dnn_takes, packed_dnn}, {"cuda", TAPER_CUDA, NULL, packed_run}, {0}};
 
 static double flash_attention_packed_flops(const taper_call *c) {
     return 4.0 * (double)c->out[0]->numel * (double)c->out[0]->shape[1];
@@ -139,16 +166,41 @@ static taper_status flash_attention_packed_backward_infer(taper_call *c) {
     return taper__out(c, 0, (taper_dtype)t->dtype, 3, t->shape);
 }
 
+/* views: query, key, value; grad_output, output; gradients of query, key, value. */
+static taper_status packed_backward_read(taper_attention *a, taper_tensor **views, const taper_call *c) {
+    TAPER_TRY(packed_read(a, views, c, 1, 4));
+    TAPER_TRY(packed_view(&views[3], c->args[0].t, 0, a->H, a->E));
+    TAPER_TRY(packed_view(&views[4], c->args[2].t, 0, a->H, a->E));
+    for (int i = 0; i < 3; i++) TAPER_TRY(packed_view(&views[5 + i], c->out[0], i, a->H, a->E));
+    return TAPER_OK;
+}
+
+static bool packed_backward_dnn_takes(const taper_call *c, const char **why) {
+    taper_tensor *views[8] = {NULL};
+    taper_attention a;
+    bool takes = packed_worth(c->args[1].t, c->args[4].i, why) && packed_backward_read(&a, views, c) == TAPER_OK &&
+                 taper__attention_dnn_takes(&a, packed_dropout(&c->args[7]), views[4],
+                                            (const taper_tensor *const[]){views[3], views[5], views[6], views[7]}, why);
+    packed_release(views, 8);
+    return takes;
+}
+
+static taper_status packed_backward_dnn(taper_call *c) {
+    taper_tensor *views[8] = {NULL};
+    taper_attention a;
+    taper_status st = packed_backward_read(&a, views, c);
+    if (st == TAPER_OK) st = taper__attention_backward_dnn(&a, views[3], views[4], c->args[3].t, views[5], views[6], views[7]);
+    packed_release(views, 8);
+    return st;
+}
+
 static taper_status packed_backward_run(taper_call *c) {
     taper_tensor *views[8] = {NULL};
     taper_attention a;
     taper_attention_dropout d = {packed_dropout(&c->args[7]), (uint64_t)c->args[8].i, (uint64_t)c->args[9].i};
     taper_status st = TAPER_OK;
     if (!c->out[0]->numel) return TAPER_OK;
-    TAPER_TRY_GOTO(packed_read(&a, views, c, 1, 4));
-    TAPER_TRY_GOTO(packed_view(&views[3], c->args[0].t, 0, a.H, a.E));
-    TAPER_TRY_GOTO(packed_view(&views[4], c->args[2].t, 0, a.H, a.E));
-    for (int i = 0; i < 3; i++) TAPER_TRY_GOTO(packed_view(&views[5 + i], c->out[0], i, a.H, a.E));
+    TAPER_TRY_GOTO(packed_backward_read(&a, views, c));
     st = c->device.type == TAPER_CUDA
              ? taper__attention_backward_cuda(&a, d, views[3], views[4], c->args[3].t, views[5], views[6], views[7])
              : taper__attention_backward_cpu(&a, views[3], views[4], c->args[3].t, views[5], views[6], views[7]);
@@ -156,8 +208,10 @@ out:
     packed_release(views, 8);
     return st;
 }
-static const taper_kernel flash_attention_packed_backward_kernels[] = {
-    {"cpu", TAPER_CPU, packed_keeps_all, packed_backward_run}, {"cuda", TAPER_CUDA, NULL, packed_backward_run}, {0}};
+static const taper_kernel flash_attention_packed_backward_kernels[] = {{"cpu", TAPER_CPU, packed_keeps_all, packed_backward_run},
+                                                                       {"cudnn", TAPER_CUDA, packed_backward_dnn_takes, packed_backward_dnn},
+                                                                       {"cuda", TAPER_CUDA, NULL, packed_backward_run},
+                                                                       {0}};
 
 const taper_op taper_op_flash_attention_packed_backward = {
     .infer = flash_attention_packed_backward_infer,

@@ -54,7 +54,7 @@ template <class R> EL_FN R pl_score(const taper_attention_args &g, R dot, int b,
 /* What weight (row, key) is multiplied with. */
 EL_FN double pl_keep(const taper_attention_args &g, int b, int h, int row, int key) {
     if (!g.drop) return 1;
-    taper__philox4 w = taper__philox(g.seed, g.offset, TAPER_ATTENTION_DROP_INDEX(((uint64_t)b * g.H + h) * g.L + row, key, g.S));
+    taper__philox4 w = taper__philox_drawn(g.seed, g.offset, TAPER_ATTENTION_DROP_INDEX(((uint64_t)b * g.H + h) * g.L + row, key, g.S));
     const int part = TAPER_ATTENTION_DROP_PART(key);
     const unsigned word = part / 2 == 0 ? w.x[0] : part / 2 == 1 ? w.x[1] : part / 2 == 2 ? w.x[2] : w.x[3];
     return (part % 2 ? word >> 16 : word & 0xffffu) >= g.drop ? g.keep_scale : 0;

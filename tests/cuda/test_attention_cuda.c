@@ -7,7 +7,7 @@
 #include <taper/cuda.h>
 #include <taper/ops.h>
 
-#include "device/cuda/cuda.h"
+#include "device/cuda/dnn.h"
 #include "ops/attention_cuda.h"
 #include "tensor/philox.h"
 
@@ -24,6 +24,7 @@ typedef struct shape {
     bool causal, turned; /* turned: stored as (B, T, H, E) */
     int mask;            /* 1: bool, 2: added */
     double drop;
+    bool dnn; /* by cuDNN, whatever the size */
 } shape;
 
 /* Values as the dtype has them, and a tensor on the GPU; v has the order (B, H, T, E). */
@@ -141,6 +142,37 @@ static void reference(const shape *s, const operand *q, const operand *k, const 
     free(dp);
 }
 
+/* cuDNN's kernels alone, forward and backward, without the way back to the library's own. */
+static taper_status by_dnn(const shape *s, double scale, taper_tensor *q, taper_tensor *k, taper_tensor *v, taper_tensor *g, taper_tensor **both, taper_tensor **d) {
+    taper_cudnn_attention a;
+    taper_tensor *t[8] = {q, k, v, NULL, g};
+    int64_t *strides[8] = {a.q, a.k, a.v, a.out, a.dout, a.dq, a.dk, a.dv};
+    const int64_t rows[3] = {s->B, s->H, s->L};
+    taper_device gpu = taper_cuda(0);
+    taper_status st = taper_empty(&both[1], rows, 3, TAPER_F32, &gpu);
+    memset(&a, 0, sizeof a);
+    a.B = s->B, a.H = s->H, a.K = s->H / s->G, a.L = s->L, a.S = s->S, a.E = s->E, a.V = s->V, a.dtype = s->dtype, a.causal = s->causal;
+    if (!st) st = taper_empty_like(&both[0], g, TAPER_DTYPE_NONE, NULL, NULL);
+    if (!st) st = taper_empty_like(&d[0], q, TAPER_DTYPE_NONE, NULL, NULL);
+    if (!st) st = taper_empty_like(&d[1], k, TAPER_DTYPE_NONE, NULL, NULL);
+    if (!st) st = taper_empty_like(&d[2], v, TAPER_DTYPE_NONE, NULL, NULL);
+    if (st) return st;
+    t[3] = both[0], t[5] = d[0], t[6] = d[1], t[7] = d[2];
+    taper_cudnn_attention_data data = {taper__data(q), taper__data(k), taper__data(v), taper__data(both[0]), taper__data(both[1]),
+                                       taper__data(g), taper__data(d[0]), taper__data(d[1]), taper__data(d[2]), NULL, NULL, (float)scale};
+    taper_tensor *lengths[2] = {NULL};
+    for (int i = 0; i < 2 && !st; i++) st = taper_full(&lengths[i], rows, 1, taper_int(i ? s->S : s->L), TAPER_I32, &gpu);
+    if (st) return st;
+    data.queries = taper__data(lengths[0]), data.keys = taper__data(lengths[1]);
+    for (int i = 0; i < 4; i++) memcpy(strides[i], t[i]->strides, sizeof a.q);
+    st = taper__cudnn_attention(&a, &data, 0, "flash_attention");
+    for (int i = 4; i < 8; i++) memcpy(strides[i], t[i]->strides, sizeof a.q);
+    a.backward = true;
+    if (!st) st = taper__cudnn_attention(&a, &data, 0, "flash_attention_backward");
+    taper_tensor_release(lengths[0]), taper_tensor_release(lengths[1]);
+    return st;
+}
+
 static bool same_bits(taper_tensor *a, taper_tensor *b) {
     size_t bytes = (size_t)taper_tensor_numel(a) * taper_dtype_size(taper_tensor_dtype(a));
     taper_tensor *pa = NULL, *pb = NULL;
@@ -184,6 +216,10 @@ static void check(const char *name, shape s) {
     uint64_t seed = 0, offset = 0;
     taper_status st = taper_cuda_get_random_state(&seed, &offset, 0);
     for (int run = 0; run < 2 && !st; run++) {
+        if (s.dnn) {
+            st = by_dnn(&s, scale, q.t, k.t, v.t, g.t, both[run], d[run]);
+            continue;
+        }
         if (!st) st = taper_cuda_set_random_state(seed, offset, 0);
         if (!st) st = taper_flash_attention(both[run], q.t, k.t, v.t, m, s.causal, NULL, s.drop);
         if (!st)
@@ -303,6 +339,21 @@ int main(int argc, char **argv) {
                 check(name, (shape){1, 4, 2, 130, 130, sizes[j], sizes[j], dtypes[i], c, false, 0, 0.3});
             }
         }
+    if (taper__cudnn_version() || taper__cudnn(NULL, 0)) {
+        static const shape by[] = {{2, 3, 1, 128, 128, 64, 64}, {1, 2, 1, 64, 128, 32, 32}, {2, 2, 1, 192, 256, 96, 96}, {1, 2, 1, 256, 128, 128, 128},
+                                   {1, 6, 3, 128, 256, 64, 64}, {2, 4, 4, 256, 256, 128, 64}, {1, 2, 1, 320, 384, 40, 40}, {1, 3, 1, 64, 128, 8, 8},
+                                   {1, 2, 2, 1024, 1024, 64, 64}, {3, 2, 1, 448, 512, 32, 72},
+                                   {2, 4, 1, 197, 197, 64, 64}, {2, 4, 2, 77, 300, 64, 128}, {1, 2, 1, 1000, 1000, 64, 64}, {2, 2, 1, 40, 40, 32, 32}};
+        for (int i = 0; i < TAPER_COUNT(by); i++)
+            for (int c = 0; c < 8; c++) {
+                shape s = by[i];
+                s.dtype = c & 1 ? TAPER_F16 : TAPER_BF16, s.causal = c & 2, s.turned = c & 4, s.dnn = true;
+                snprintf(name, sizeof name, "dnn_%d_%s%s%s", i, taper_dtype_name(s.dtype), s.causal ? "_causal" : "", s.turned ? "_turned" : "");
+                check(name, s);
+            }
+    } else {
+        printf("skipped: attention by cuDNN, which is not here\n");
+    }
     check_dropout_mean();
     if (argc < 2 || strcmp(argv[1], "--no-rates")) {
         rate(32, 12, 1024, 64, true, 0);

@@ -43,4 +43,28 @@ typedef struct taper_cudnn_conv {
  * gives the same bits each time. Plans are kept by description. */
 taper_status taper__cudnn_conv(const taper_cudnn_conv *c, void *x, void *w, void *y, int index, const char *op);
 
+/* ---- dnn_attention.c ---- */
+/* softmax(scale Q K^T) V or its gradients: B batch, H heads of the query, K heads of key and value, L queries, S keys, E size
+ * of query and key, V size of value. Strides are in elements, in the order batch, head, row, element; the last is 1. */
+typedef struct taper_cudnn_attention {
+    int64_t B, H, K, L, S, E, V;
+    int64_t q[4], k[4], v[4], out[4], dout[4], dq[4], dk[4], dv[4]; /* those of the gradients: 0 when forward */
+    int32_t dtype, causal, backward, unused;                        /* taper_dtype: F16 or BF16 */
+} taper_cudnn_attention;
+typedef struct taper_cudnn_attention_data {
+    void *q, *k, *v, *out, *logsumexp, *dout, *dq, *dk, *dv; /* multiples of 16 bytes; logsumexp: float (B, H, L) */
+    void *queries, *keys;                                    /* int32 (B): L and S for each, where lengths are needed */
+    float scale;
+} taper_cudnn_attention_data;
+/* Whether the lengths are needed: some versions are wrong in the last block of keys without. */
+bool taper__cudnn_attention_needs_lengths(const taper_cudnn_attention *a, int version);
+/* Whether cuDNN of that version (90100 for 9.1.0) is asked at all on a GPU of that capability (90 for 9.0). */
+bool taper__cudnn_attention_takes(const taper_cudnn_attention *a, int version, int capability, const char **why);
+/* The batch and the heads of keys that one call of the backward plan serves: its workspace holds their whole matrices of
+ * scores in half precision, and is cut to stay within `most` bytes where one head does. */
+void taper__cudnn_attention_cut(const taper_cudnn_attention *a, int64_t most, int64_t *batch, int64_t *heads);
+/* Queued on the current stream. NOT_IMPLEMENTED when cuDNN has no kernel for the case that gives the same bits each time.
+ * Plans are kept by description. */
+taper_status taper__cudnn_attention(const taper_cudnn_attention *a, const taper_cudnn_attention_data *data, int index, const char *op);
+
 #endif
