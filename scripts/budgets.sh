@@ -3,7 +3,7 @@
 set -e
 BUILD=${BUILD:-build}
 mkdir -p "$BUILD/installed"
-make -s install PREFIX="$(pwd)/$BUILD/installed" >/dev/null
+make -s install PREFIX="$(cd "$BUILD" && pwd)/installed" >/dev/null
 size=$(du -sk "$BUILD/installed" | cut -f1)
 echo "installed library, tool and headers: $size KB (budget 12288)"
 [ "$size" -le 12288 ]

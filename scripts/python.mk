@@ -49,6 +49,18 @@ test-python: python
 	if PYTHONPATH=$(abspath $(BUILD))/python $(PYTHON) $$t > $$log 2>&1; then printf '%-18s %5d ok\n' $$(basename $$t .py) $$(grep -c '^ok' $$log); \
 	else bad=1; echo "== $$t failed:"; grep -v '^ok' $$log | tail -n 40; fi; done; exit $$bad
 
+# Comparisons with a real PyTorch, where TORCH_PYTHON (an interpreter, 3.9 or newer) has one.
+TORCH_PYTHON ?= $(PYTHON)
+test-torch:
+	@if $(TORCH_PYTHON) -c 'import torch' 2>/dev/null; then $(MAKE) python $(BUILD)/libtaper.so PYTHON=$(TORCH_PYTHON) && \
+	$(MAKE) run-test-torch PYTHON=$(TORCH_PYTHON); else echo "skipped: comparisons with PyTorch (TORCH_PYTHON= names an interpreter that has it)"; fi
+
+run-test-torch:
+	@mkdir -p $(BUILD)/tests/torch; bad=0; for t in tests/torch/test_*.py; do log=$(BUILD)/tests/torch/$$(basename $$t .py).log; \
+	if PYTHONPATH=$(abspath $(BUILD))/python TAPER_LIB=$(abspath $(BUILD))/libtaper.so $(PYTHON) $$t > $$log 2>&1; then \
+	printf 'torch/%-18s %5d ok\n' $$(basename $$t .py) $$(grep -c '^ok' $$log); \
+	else bad=1; echo "== $$t failed:"; grep -v '^ok' $$log | tail -n 40; fi; done; exit $$bad
+
 -include $(PY_OBJ:.o=.d)
 FORCE_PY_LINK:
-.PHONY: python pip-build test-python FORCE_PY_LINK
+.PHONY: python pip-build test-python test-torch run-test-torch FORCE_PY_LINK

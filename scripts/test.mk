@@ -40,6 +40,6 @@ test:
 	sh scripts/setup.sh
 	$(MAKE) all
 	$(MAKE) test-style test-unit test-ops test-fuzz
-	@if sh scripts/setup.sh --python; then $(MAKE) test-python; else echo "skipped: the Python tests (see the line above)"; fi
+	@if sh scripts/setup.sh --python; then $(MAKE) test-python test-torch; else echo "skipped: the Python tests (see the line above)"; fi
 
 .PHONY: test test-unit test-ops test-fuzz test-style

@@ -75,7 +75,10 @@ TAPER_API bool taper_cuda_is_capturing(int index); /* the thread's current strea
  * longest first; waits for the GPU. Empty otherwise. */
 TAPER_API taper_status taper_cuda_times(char *text, size_t size, int rows);
 
-/* ---- random numbers: a counter per GPU ---- */
+/* ---- random numbers: a seed and a counter per GPU (generators of their own: random.h) ---- */
+
+/* What a graph draws is other at each replay: a replay takes the numbers that the same calls would take without a graph. While
+ * one is captured, only a state that was read in the capture can be set, to draw the same again. */
 
 TAPER_API void taper_cuda_manual_seed(uint64_t seed); /* all GPUs, now and later */
 TAPER_API taper_status taper_cuda_get_random_state(uint64_t *seed, uint64_t *offset, int index);

@@ -182,7 +182,8 @@ typedef struct taper_nn_block {
 
 typedef struct taper_nn_gpt {
     int64_t layers, width, heads, vocabulary, context;
-    bool half; /* computes in bfloat16 with copies of the weights made at each call; parameters and gradients stay float32 */
+    bool half; /* computes in bfloat16 with copies of the weights, made at each call or kept by taper_optimizer_keep_copies; parameters and gradients
+                stay float32 */
     taper_nn_embedding wte, wpe; /* wte is the output layer too */
     taper_nn_block blocks[TAPER_NN_MAX_LAYERS];
     taper_nn_layer_norm ln;

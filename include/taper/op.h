@@ -156,6 +156,7 @@ typedef struct taper_sample {
     bool unspecified;           /* values are arbitrary (empty) or random: only shape and dtype are compared */
     bool no_grad_check;     /* kinks or random state make finite differences meaningless here; say why beside it */
     bool strides_matter;    /* the meaning depends on strides (as_strided, view): left out of the strided mode */
+    bool large;             /* many elements, for the paths of long rows: only the modes ref, cuda and perf */
 } taper_sample;
 
 #define TAPER_SAVE_ARG(i) (1u << (i))

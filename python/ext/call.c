@@ -202,7 +202,11 @@ static int get_arg(ext_room *r, const taper_op_row *row, const taper_schema *s, 
     case TAPER_ARG_DTYPE: out->kind = TAPER_ARG_DTYPE; return ext_dtype_of(o, &out->dtype);
     case TAPER_ARG_DEVICE: out->kind = TAPER_ARG_DEVICE; return ext_device_of(o, &out->device);
     case TAPER_ARG_STRING:
-        if (!PyUnicode_Check(o)) return 0;
+        if (!PyUnicode_Check(o)) {
+            out->kind = TAPER_ARG_STRING;
+            out->s = ext_format_of(o);
+            return out->s != NULL;
+        }
         out->kind = TAPER_ARG_STRING;
         out->s = PyUnicode_AsUTF8(o);
         return out->s ? 1 : -1;
@@ -287,7 +291,7 @@ static int parse(ext_room *r, const taper_op_row *row, const taper_schema *s, Py
         int ok = get_arg(r, row, s, (int)k, args[i], &out[k]);
         if (ok < 0) return -1;
         if (!ok) {
-            snprintf(why, why_size, "%s(): argument '%s' (position %zd) must be %s, not %s", s->name, s->args[k].name, i + 1,
+            snprintf(why, why_size, "%s(): argument '%s' (position %zd) must be %s, not %s", s->name, strcmp(s->args[k].name, "self") ? s->args[k].name : "input", i + 1,
                      s->args[k].kind == TAPER_ARG_TENSOR ? "Tensor" : s->args[k].kind == TAPER_ARG_TENSORS ? "tuple of Tensors"
                      : s->args[k].kind == TAPER_ARG_INTS ? "tuple of ints" : s->args[k].kind == TAPER_ARG_INT ? "int"
                      : s->args[k].kind == TAPER_ARG_BOOL ? "bool" : s->args[k].kind == TAPER_ARG_STRING ? "str"
@@ -469,9 +473,22 @@ static PyObject *op_bind(PyObject *self, PyObject *obj, PyObject *type) {
     }
     return PyMethod_New(self, obj);
 }
+/* The schemas of its forms, and what their rows say of themselves (python/taper/_op_docs.py). */
 static PyObject *op_get_doc(PyObject *self, void *unused) {
+    const ext_op *op = (const ext_op *)self;
+    PyObject *module = PyImport_ImportModule("taper._op_docs"), *docs = module ? PyObject_GetAttrString(module, "DOCS") : NULL;
+    PyObject *text = PyUnicode_FromString("");
     (void)unused;
-    return PyUnicode_FromString(((ext_op *)self)->rows[0]->schema);
+    if (!docs) PyErr_Clear(); /* the extension without the package */
+    for (int i = 0; text && i < op->count; i++) PyUnicode_AppendAndDel(&text, PyUnicode_FromFormat("%s\n", op->rows[i]->schema));
+    for (int i = 0; text && docs && i < op->count; i++) {
+        PyObject *said = PyDict_GetItemString(docs, op->rows[i]->name);
+        if (said && PyUnicode_Contains(text, said) == 0) PyUnicode_AppendAndDel(&text, PyUnicode_FromFormat("\n%U\n", said));
+    }
+    if (text && op->inplace) PyUnicode_AppendAndDel(&text, PyUnicode_FromString("\nIn place: the result is written into the first tensor.\n"));
+    Py_XDECREF(docs);
+    Py_XDECREF(module);
+    return text;
 }
 static PyObject *op_get_name(PyObject *self, void *unused) {
     (void)unused;

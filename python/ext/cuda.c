@@ -88,22 +88,6 @@ static PyObject *cuda_manual_seed(PyObject *m, PyObject *o) {
     taper_cuda_manual_seed(s);
     Py_RETURN_NONE;
 }
-static PyObject *cuda_get_random_state(PyObject *m, PyObject *args) {
-    uint64_t a, b;
-    int i = one_int(args, -1);
-    (void)m;
-    if (i == -99) return NULL;
-    EXT_TRY(taper_cuda_get_random_state(&a, &b, i));
-    return Py_BuildValue("(KK)", (unsigned long long)a, (unsigned long long)b);
-}
-static PyObject *cuda_set_random_state(PyObject *m, PyObject *args) {
-    unsigned long long a, b;
-    int i = -1;
-    (void)m;
-    if (!PyArg_ParseTuple(args, "KK|i", &a, &b, &i)) return NULL;
-    EXT_TRY(taper_cuda_set_random_state(a, b, i));
-    Py_RETURN_NONE;
-}
 static PyObject *cuda_memory_table(PyObject *m, PyObject *args) {
     int rows = 10, i = -1;
     char text[8192] = "";
@@ -313,11 +297,10 @@ PyMethodDef ext_cuda_functions[] = {{"pin_memory", cuda_pin, METH_O, NULL}, {"is
     {"cuda_synchronize", cuda_synchronize, METH_VARARGS, NULL}, {"cuda_get_properties", cuda_get_properties, METH_VARARGS, NULL},
     {"cuda_mem_info", cuda_mem_info, METH_VARARGS, NULL}, {"cuda_memory_stats", cuda_memory_stats, METH_VARARGS, NULL},
     {"cuda_reset_peak", cuda_reset_peak, METH_VARARGS, NULL}, {"cuda_empty_cache", cuda_empty_cache, METH_NOARGS, NULL},
-    {"cuda_manual_seed", cuda_manual_seed, METH_O, NULL}, {"cuda_get_random_state", cuda_get_random_state, METH_VARARGS, NULL},
-    {"cuda_set_random_state", cuda_set_random_state, METH_VARARGS, NULL}, {"cuda_memory_table", cuda_memory_table, METH_VARARGS, NULL},
+    {"cuda_manual_seed", cuda_manual_seed, METH_O, NULL},  {"cuda_memory_table", cuda_memory_table, METH_VARARGS, NULL},
     {"cuda_set_memory_limit", cuda_set_memory_limit, METH_VARARGS, NULL}, {"cuda_is_capturing", cuda_is_capturing, METH_NOARGS, NULL},
     {"cuda_current_stream", cuda_current_stream, METH_VARARGS, NULL}, {"cuda_default_stream", cuda_default_stream, METH_VARARGS, NULL},
-    {"cuda_set_stream", cuda_set_stream, METH_O, NULL}, {0}};
+    {"cuda_set_stream", cuda_set_stream, METH_O, NULL}, {"cuda_default_generator", ext_cuda_default_generator, METH_O, NULL}, {0}};
 
 int ext_cuda_init(PyObject *m) {
     static struct {

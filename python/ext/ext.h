@@ -44,6 +44,8 @@ bool ext_dtype_of(PyObject *o, taper_dtype *out); /* dtype objects and float, in
 PyObject *ext_device(taper_device d, bool has_index);
 int ext_device_of(PyObject *o, taper_device *out); /* 1 yes, 0 not a device, -1 error; device, str, int */
 PyObject *ext_size(const int64_t *shape, int n);
+PyObject *ext_cuda_default_generator(PyObject *m, PyObject *index);
+const char *ext_format_of(PyObject *o); /* "channels_last"; NULL: not a memory format */
 extern PyObject *ext_out_of_memory;
 extern bool ext_have_default_device;
 extern taper_device ext_default_device;
@@ -82,8 +84,8 @@ extern PyMethodDef ext_grad_methods[];
 int ext_grad_init(PyObject *m);
 PyObject *ext_node(taper_node *n);
 
-/* modes.c, cuda.c */
-extern PyMethodDef ext_mode_functions[], ext_cuda_functions[];
+/* modes.c, cuda.c, profile.c, dlpack.c */
+extern PyMethodDef ext_mode_functions[], ext_cuda_functions[], ext_profile_functions[], ext_dlpack_functions[];
 int ext_cuda_init(PyObject *m);
 PyObject *ext_tensor_repr(PyObject *self);
 

@@ -20,7 +20,7 @@ PyMODINIT_FUNC PyInit__C(void) {
     PyObject *m = PyModule_Create(&module);
     if (!m) return NULL;
     if (PyType_Ready(&ext_memory_type) < 0 || ext_types_init(m) < 0 || ext_tensor_init(m) < 0 || ext_ops_init(m) < 0 || ext_grad_init(m) < 0 ||
-        ext_add_functions(m, ext_mode_functions) < 0 || ext_cuda_init(m) < 0) {
+        ext_add_functions(m, ext_mode_functions) < 0 || ext_add_functions(m, ext_profile_functions) < 0 || ext_add_functions(m, ext_dlpack_functions) < 0 || ext_cuda_init(m) < 0) {
         Py_DECREF(m);
         return NULL;
     }

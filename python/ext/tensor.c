@@ -285,7 +285,11 @@ static PyObject *get_nbytes(PyObject *self, void *u) {
     (void)u;
     return PyLong_FromSize_t(taper_dtype_size(taper_tensor_dtype(ext_t(self))) * (size_t)taper_tensor_numel(ext_t(self)));
 }
-static PyObject *get_version(PyObject *self, void *u) { (void)u; return PyLong_FromUnsignedLong(taper_tensor_version(ext_t(self))); }
+static PyObject *get_version(PyObject *self, void *u) {
+    (void)u;
+    if (taper_is_inference(ext_t(self))) return PyErr_Format(PyExc_RuntimeError, "Inference tensors do not track version counter.");
+    return PyLong_FromUnsignedLong(taper_tensor_version(ext_t(self)));
+}
 static PyObject *get_layout(PyObject *self, void *u) {
     (void)self, (void)u;
     PyObject *m = PyImport_ImportModule("taper._C"), *w = m ? PyObject_GetAttrString(m, "strided") : NULL;
@@ -418,6 +422,7 @@ static PyObject *m_format(PyObject *self, PyObject *spec) {
     }
     return PyErr_Format(PyExc_TypeError, "unsupported format string passed to Tensor.__format__");
 }
+static PyObject *m_is_inference(PyObject *self, PyObject *u) { (void)u; return PyBool_FromLong(taper_is_inference(ext_t(self))); }
 static PyMethodDef tensor_methods[] = {
     {"size", (PyCFunction)(void (*)(void))m_size, METH_FASTCALL | METH_KEYWORDS, NULL}, {"stride", (PyCFunction)(void (*)(void))m_stride, METH_FASTCALL, NULL},
     {"dim", m_dim, METH_NOARGS, NULL}, {"ndimension", m_dim, METH_NOARGS, NULL}, {"numel", m_numel, METH_NOARGS, NULL}, {"nelement", m_numel, METH_NOARGS, NULL},
@@ -425,7 +430,7 @@ static PyMethodDef tensor_methods[] = {
     {"is_contiguous", (PyCFunction)(void (*)(void))m_is_contiguous, METH_VARARGS | METH_KEYWORDS, NULL}, {"item", m_item, METH_NOARGS, NULL},
     {"tolist", m_tolist, METH_NOARGS, NULL}, {"detach", m_detach, METH_NOARGS, NULL}, {"is_floating_point", m_is_float, METH_NOARGS, NULL},
     {"is_complex", m_false, METH_NOARGS, NULL}, {"is_shared", m_false, METH_NOARGS, NULL}, {"share_memory_", m_self, METH_NOARGS, NULL},
-    {"is_inference", m_false, METH_NOARGS, NULL}, {"conj", m_self, METH_NOARGS, NULL}, {"resolve_conj", m_self, METH_NOARGS, NULL}, {"resolve_neg", m_self, METH_NOARGS, NULL},
+    {"is_inference", m_is_inference, METH_NOARGS, NULL}, {"conj", m_self, METH_NOARGS, NULL}, {"resolve_conj", m_self, METH_NOARGS, NULL}, {"resolve_neg", m_self, METH_NOARGS, NULL},
     {"numpy", (PyCFunction)(void (*)(void))ext_numpy, METH_VARARGS, NULL}, {"__reduce_ex__", m_reduce, METH_O, NULL}, {"__deepcopy__", m_deepcopy, METH_O, NULL},
     {"_memory", ext_memory, METH_NOARGS, NULL}, {"__format__", m_format, METH_O, NULL}, {"_make_subclass", tensor_make_subclass, METH_VARARGS | METH_STATIC, NULL}, {"as_subclass", tensor_as_subclass, METH_O, NULL}, {0}};
 

@@ -13,6 +13,8 @@ for _name, _value in vars(_C.ops).items():
         setattr(_C, _name, _value)
 from . import _tensor_methods
 
+_C._log_api_usage_once = lambda event: None  # torchvision's sources call it when they are imported
+
 e = 2.718281828459045
 pi = 3.141592653589793
 inf = float("inf")
@@ -56,6 +58,7 @@ for _module, _words in {
     ".cuda": "OutOfMemoryError",
     ".random": "manual_seed seed initial_seed get_rng_state set_rng_state fork_rng",
     ".serialization": "save load",
+    ".utils.dlpack": "from_dlpack to_dlpack",
     "._tensor_str": "set_printoptions",
     ".compiler": "compile",
     ".settings": "use_deterministic_algorithms are_deterministic_algorithms_enabled is_deterministic_algorithms_warn_only_enabled "

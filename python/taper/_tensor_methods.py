@@ -111,6 +111,12 @@ def __dlpack_device__(self):
     return (2, self.device.index) if self.is_cuda else (1, 0)
 
 
+def __dlpack__(self, **kwargs):
+    from .utils.dlpack import method
+
+    return method(self, **kwargs)
+
+
 def pin_memory(self, device=None):
     return _C.pin_memory(self)
 
@@ -211,7 +217,7 @@ def install():
     for kind, name in _NAMES.items():
         short = {"BFloat16": "bfloat16"}.get(kind, kind.lower())
         add(short, _cast(getattr(_C, name)))
-    for f in (to, cuda, cpu, type_as, new_full, new_tensor, new, __array__, __array_wrap__, __dlpack_device__, pin_memory, is_pinned, apply_,
+    for f in (to, cuda, cpu, type_as, new_full, new_tensor, new, __array__, __array_wrap__, __dlpack_device__, __dlpack__, pin_memory, is_pinned, apply_,
               get_device, __reversed__, storage, untyped_storage, norm, nonzero):
         add(f.__name__, f)
     add("type", type_)

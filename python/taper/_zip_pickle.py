@@ -3,6 +3,7 @@
 Names of this package are written as torch's, so that PyTorch reads the files; state dictionaries take the library's own writer.
 """
 import io
+import itertools
 import os
 import pickle
 import struct
@@ -164,6 +165,68 @@ def write(obj, file, stem, protocol):
         _entry(archive, stem + "/version", b"3\n")
 
 
+_numbers = itertools.count()
+
+
+def _lock(fd):
+    """A writer holds a lock on its file as long as it lives: what nobody holds was left by a killed save."""
+    import fcntl
+
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    except OSError:
+        return False
+
+
+def _sweep(folder, name):
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return
+    for n in names:
+        if n.startswith(".%s." % name) and n.endswith(".tmp") and not n[len(name) + 2:-4].strip("0123456789-"):
+            try:
+                fd = os.open(os.path.join(folder, n), os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+            except OSError:
+                continue
+            try:
+                if _lock(fd):
+                    os.unlink(os.path.join(folder, n))
+            except OSError:
+                pass
+            finally:
+                os.close(fd)
+
+
+def _create(folder, aside):
+    """(descriptor, named). Where the file system can, the file has no name before it is whole, so that a kill leaves nothing."""
+    try:
+        fd = os.open(folder, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o666)
+        if os.path.exists("/proc/self/fd/%d" % fd):
+            _lock(fd)
+            return fd, False
+        os.close(fd)
+    except OSError:
+        pass
+    fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    _lock(fd)
+    return fd, True
+
+
+def _sync_folder(folder):
+    try:
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        os.fsync(fd)
+    except OSError:
+        pass
+    finally:
+        os.close(fd)
+
+
 def write_path(obj, path, protocol):
     """Writes beside the old file and renames: a save that is killed leaves the old file whole."""
     path = os.path.realpath(os.fspath(path))
@@ -174,16 +237,24 @@ def write_path(obj, path, protocol):
     if os.path.exists(path) and not os.path.isfile(path):  # a device or a pipe
         with open(path, "wb") as f:
             return write(obj, f, stem, protocol)
-    aside = os.path.join(folder, ".%s.%d.tmp" % (os.path.basename(path), os.getpid()))
+    name = os.path.basename(path)[:200]
+    _sweep(folder, name)
+    aside = os.path.join(folder, ".%s.%d-%d.tmp" % (name, os.getpid(), next(_numbers)))
+    fd, named = _create(folder, aside)
     try:
-        with open(aside, "wb") as f:
+        with open(fd, "wb") as f:
             write(obj, f, stem, protocol)
             f.flush()
-            os.fsync(f.fileno())
-        os.replace(aside, path)
+            os.fsync(fd)
+            if not named:  # rename() cannot take a file without a name: it gets one for a moment
+                os.link("/proc/self/fd/%d" % fd, aside, src_dir_fd=fd)  # a src_dir_fd, unused: only so are links followed
+                named = True
+            os.replace(aside, path)
+        _sync_folder(folder)
     except BaseException:
-        try:
-            os.unlink(aside)
-        except OSError:
-            pass
+        if named:
+            try:
+                os.unlink(aside)
+            except OSError:
+                pass
         raise

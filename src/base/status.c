@@ -11,6 +11,7 @@ enum { MESSAGE_SIZE = 4096 };
 /* A pointer, not the text itself: a library that is opened at run time (Python does) gets a few hundred bytes of the fast
  * thread storage that other variables of this library need, and 4 KiB here made dlopen fail. */
 static _Thread_local char *message;
+static _Thread_local taper_status message_status;
 static char message_lost[] = "out of memory, also for the message";
 static pthread_key_t message_key;
 static pthread_once_t message_once = PTHREAD_ONCE_INIT;
@@ -43,7 +44,9 @@ const char *taper_error_message(void) { return message ? message : ""; }
 void taper_error_clear(void) {
     if (message == message_lost) message = NULL;
     if (message) message[0] = 0;
+    message_status = TAPER_OK;
 }
+taper_status taper__error_status(void) { return message_status; }
 
 static int status_index(taper_status s) { return (unsigned)s < TAPER_STATUS_COUNT ? (int)s : TAPER_RUNTIME; }
 const char *taper_status_name(taper_status s) { return statuses[status_index(s)].name; }
@@ -57,6 +60,7 @@ taper_status taper_fail(taper_status status, const char *file, int line, const c
     vsnprintf(text, sizeof text, format, ap);
     va_end(ap);
     message_set(text);
+    message_status = status;
     /* Where it was noticed is for us, not for the user's eyes: the log has it. */
     const char *base = strrchr(file, '/');
     taper__log("error", "%s: %s (%s:%d)", taper_status_name(status), text, base ? base + 1 : file, line);

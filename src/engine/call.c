@@ -266,9 +266,20 @@ static taper_status call_fit_target(const taper_call *c, taper_tensor *target, b
     return TAPER_OK;
 }
 
+/* Element by element, writing over a part of what is read has no meaning that one could rely on. */
+static taper_status call_refuse_partial(const taper_call *c, const taper_tensor *target) {
+    if (!c->row->op->pointwise) return TAPER_OK;
+    for (int k = 0; k < c->nargs; k++)
+        if (c->args[k].kind == TAPER_ARG_TENSOR && c->args[k].t != target && taper__overlap(target, c->args[k].t) == TAPER_OVERLAP_PARTIAL)
+            return TAPER_FAIL(TAPER_RUNTIME, "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory "
+                                             "location. Please clone() the tensor before performing the operation.");
+    return TAPER_OK;
+}
+
 /* Runs the kernel with its result in `target` (self of an in-place call, or out=). */
 static taper_status call_into(taper_call *c, taper_tensor *target, bool inplace) {
     TAPER_TRY(call_fit_target(c, target, inplace));
+    TAPER_TRY(call_refuse_partial(c, target));
     bool computed = !((c->views | c->same) & 1); /* a view has nothing to run: its elements are copied */
     c->views &= (uint8_t)~1u;
     c->same &= (uint8_t)~1u;
@@ -307,7 +318,7 @@ out:
     return st;
 }
 
-static taper_status call_run(taper_call *c, taper_tensor *target) {
+static taper_status call_do(taper_call *c, taper_tensor *target) {
     const taper_op *op = c->row->op;
     taper_status st;
     call_temps temps;
@@ -348,10 +359,19 @@ static taper_status call_run(taper_call *c, taper_tensor *target) {
                 taper_tensor *seen = c->args[0].t;
                 c->out[i]->base = taper_tensor_retain(seen->base ? seen->base : seen);
             }
+    if (TAPER_UNLIKELY(taper__mode.inference) && !target)
+        for (int i = 0; i < c->nout; i++)
+            if (c->out[i] && !((c->views | c->same) >> i & 1)) c->out[i]->inference = true;
     if (recording) st = taper__record(c);
 out:
     temps_release(&temps);
     return st;
+}
+
+static inline taper_status call_run(taper_call *c, taper_tensor *target) {
+    if (TAPER_LIKELY(!__atomic_load_n(&taper__profiling, __ATOMIC_RELAXED))) return call_do(c, target);
+    call_find_device(c);
+    return taper__profile_call(c, target, call_do);
 }
 
 /* Bit k: argument k must be a tensor or a list of tensors. From the schema, kept for rows of the table (bit 31: known). */
@@ -372,7 +392,10 @@ static inline uint32_t call_required(const taper_op_row *row) {
 }
 static taper_status call_missing(const taper_op_row *row, int k) {
     const taper_schema *schema = taper_schema_of(row);
-    return TAPER_FAIL(TAPER_TYPE, "%s(): argument '%s' (position %d) must be Tensor, not None", row->name, schema ? schema->args[k].name : "?", k + 1);
+    const char *name = schema ? schema->args[k].name : "?";
+    taper_status earlier = taper__error_status(); /* calls in a row without a look at their status: the first fault is the one to tell */
+    if (earlier == TAPER_OK) return TAPER_FAIL(TAPER_TYPE, "%s(): argument '%s' (position %d) must be Tensor, not None", row->name, name, k + 1);
+    return TAPER_FAIL(earlier, "%s(): argument '%s' (position %d) is NULL, and an earlier call failed: %s", row->name, name, k + 1, taper_error_message());
 }
 
 static taper_status call_start(taper_call *c, const taper_op_row *row, const taper_arg *args, int nargs) {

@@ -22,6 +22,11 @@ extern const size_t taper__op_count;
 /* Of each row: bit k: argument k must be given, bit 31: known. */
 extern _Atomic uint32_t taper__op_required[];
 
+/* ---- profile.c ---- */
+extern bool taper__profiling; /* read without order: a call at the edge is in or out */
+/* Runs the call and notes its times. */
+taper_status taper__profile_call(taper_call *c, taper_tensor *target, taper_status (*run)(taper_call *, taper_tensor *));
+
 /* The upper layers' part of a call: declared here, where it is called, and defined in src/autograd.
  * record: after the kernel ran and versions were bumped, when an input requires a gradient.
  * saved arguments are read from c->args, results from c->out. */

@@ -33,6 +33,7 @@ taper_status taper__load_device(taper_device *out, const char *location, const t
 typedef struct taper_sink {
     int fd;
     char *path, *temporary; /* NULL for a function or a target that is not a plain file */
+    bool unnamed;           /* the file has no name yet; `temporary` is room for one */
     taper_write_fn write;
     void *ctx;
     uint64_t offset; /* bytes so far */

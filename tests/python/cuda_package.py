@@ -59,6 +59,48 @@ class Basics(unittest.TestCase):
         self.assertLess(abs(a.std().item() - 1), 0.02)
         self.assertEqual(sorted(torch.randperm(1000, device="cuda").tolist()), list(range(1000)))
 
+    def test_generators(self):
+        g = torch.Generator(device="cuda")
+        self.assertEqual(str(g.device), "cuda:0")
+        self.assertEqual(g.manual_seed(9).initial_seed(), 9)
+        before = torch.cuda.get_rng_state()
+        draws = (lambda: torch.rand(1000, device="cuda", generator=g), lambda: torch.randperm(1000, device="cuda", generator=g),
+                 lambda: torch.empty(1000, device="cuda").exponential_(generator=g),
+                 lambda: torch.multinomial(torch.ones(1000, device="cuda"), 20, generator=g))
+        state = g.get_state()
+        self.assertEqual(state.numel(), 16)
+        first = [f() for f in draws]
+        second = [f() for f in draws]
+        self.assertTrue(torch.equal(before, torch.cuda.get_rng_state()))
+        g.set_state(state)
+        for f, a, b in zip(draws, first, second):
+            self.assertTrue(torch.equal(f(), a))
+            self.assertFalse(torch.equal(a, b))
+        with self.assertRaisesRegex(RuntimeError, "Expected a 'cuda' device type for generator but found 'cpu'"):
+            torch.rand(3, device="cuda", generator=torch.Generator())
+        with self.assertRaisesRegex(RuntimeError, "Expected a 'cpu' device type for generator but found 'cuda'"):
+            torch.rand(3, generator=g)
+        torch.cuda.manual_seed(12)
+        self.assertEqual(torch.cuda.initial_seed(), 12)
+        self.assertEqual(torch.cuda.default_generators[0].initial_seed(), 12)
+        a = torch.rand(9, device="cuda")
+        self.assertTrue(torch.equal(a, torch.rand(9, device="cuda", generator=g.manual_seed(12))))
+
+    def test_graph_of_dropout(self):
+        x, layer = torch.ones(4096, device="cuda"), nn.Dropout(0.25)
+        torch.cuda.manual_seed(6)
+        want = [layer(x) for _ in range(3)]
+        s = torch.cuda.Stream()
+        g = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(g, stream=s):
+            y = layer(x)
+        torch.cuda.manual_seed(6)
+        for w in want:
+            g.replay()
+            torch.cuda.synchronize()
+            self.assertTrue(REAL or torch.equal(y, w))
+        self.assertFalse(torch.equal(want[0], want[1]))
+
     def test_streams_and_events(self):
         x = torch.randn(1000, 1000, device="cuda")
         start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)

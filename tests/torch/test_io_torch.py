@@ -30,7 +30,7 @@ for name, result, args in [
         ("taper_tensor_read", C.c_int, [P, P, Z]), ("taper_tensor_data", P, [P]), ("taper_tensor_offset", I, [P]), ("taper_tensor_release", None, [P]),
         ("taper_tensor_from_data", C.c_int, [C.POINTER(P), P, C.c_int, C.c_int, C.POINTER(I)]),
         ("taper_load", C.c_int, [C.POINTER(P), C.c_char_p, P]), ("taper_load_memory", C.c_int, [C.POINTER(P), C.c_char_p, Z, P]),
-        ("taper_save_pt", C.c_int, [C.c_char_p, P]), ("taper_tree_new", C.c_int, [C.POINTER(P)]), ("taper_tree_set_root", None, [P, P]), ("taper_tree_node", P, [P, C.c_int]),
+        ("taper_save_pt", C.c_int, [C.c_char_p, P]), ("taper_tree_new", C.c_int, [C.POINTER(P)]), ("taper_tree_set_root", None, [P, P]), ("taper_tree_item", P, [P, C.c_int]),
         ("taper_tree_integer", P, [P, C.c_int, I]), ("taper_tree_float", P, [P, C.c_double]), ("taper_tree_text", P, [P, C.c_int, C.c_char_p, Z]),
         ("taper_tree_tensor", P, [P, C.c_int, P]), ("taper_item_append", C.c_int, [P, P, P]), ("taper_item_put", C.c_int, [P, P, P, P]), ("taper_item_set_state", None, [P, P]),
         ("taper_save_safetensors", C.c_int, [C.c_char_p, C.POINTER(C.c_char_p), C.POINTER(P), I, C.POINTER(C.c_char_p), C.POINTER(C.c_char_p), I])]:
@@ -103,7 +103,7 @@ def new_tensor(t):
 
 def to_node(tree, v):
     if v is None:
-        return lib.taper_tree_node(tree, NONE)
+        return lib.taper_tree_item(tree, NONE)
     if isinstance(v, bool):
         return lib.taper_tree_integer(tree, BOOL, v)
     if isinstance(v, int):
@@ -124,14 +124,14 @@ def to_node(tree, v):
         lib.taper_tensor_release(t)
         return node
     if isinstance(v, dict):
-        node = lib.taper_tree_node(tree, COUNTER if isinstance(v, collections.Counter) else ORDERED if isinstance(v, collections.OrderedDict) else DICT)
+        node = lib.taper_tree_item(tree, COUNTER if isinstance(v, collections.Counter) else ORDERED if isinstance(v, collections.OrderedDict) else DICT)
         for k, x in v.items():
             assert lib.taper_item_put(tree, node, to_node(tree, k), to_node(tree, x)) == 0
         if getattr(v, "_metadata", None):
             lib.taper_item_set_state(node, to_node(tree, {"_metadata": v._metadata}))
         return node
     kind = SIZE if isinstance(v, torch.Size) else {list: LIST, tuple: TUPLE, set: SET, frozenset: FROZEN}[type(v)]
-    node = lib.taper_tree_node(tree, kind)
+    node = lib.taper_tree_item(tree, kind)
     for x in v:
         assert lib.taper_item_append(tree, node, to_node(tree, x)) == 0
     return node

@@ -76,6 +76,29 @@ static taper_status load_pt(bench *b) {
     return st;
 }
 
+/* Nobody looks at the status between the calls: the last one tells what the first had. */
+static taper_status unchecked(bench *b) {
+    taper_tensor *t[3] = {NULL};
+    (void)!taper_add(&t[0], b->x, b->y, taper_int(1));
+    (void)!taper_mul(&t[1], t[0], b->x);
+    taper_status st = taper_relu(&t[2], t[1]);
+    for (int i = 0; i < 3; i++) taper_tensor_release(t[i]);
+    return st;
+}
+static void test_null_operand(bench *b) {
+    taper_tensor *t = NULL;
+    taper_error_clear();
+    taper_status first = taper_mul(&t, NULL, b->x);
+    bool ok = first == TAPER_TYPE && strstr(taper_error_message(), "argument 'self' (position 1) must be Tensor");
+    taper_error_clear();
+    (void)!taper_view(&t, b->x, (int64_t[]){5}, 1);
+    taper_status second = taper_mul(&t, t, b->x);
+    ok = ok && second == TAPER_RUNTIME && strstr(taper_error_message(), "argument 'self' (position 1) is NULL, and an earlier call failed: ") &&
+         strstr(taper_error_message(), "shape '[5]' is invalid for input of size 12");
+    if (!ok) failed = 1;
+    printf(ok ? "ok null_operand\n" : "not ok null_operand: %s: %s\n", taper_status_name(second), taper_error_message());
+}
+
 static void each_allocation(const char *name, taper_status (*work)(bench *), bench *b) {
     int64_t n = 1, failures = 0;
     for (int i = 0; i < 3; i++) /* what is made once and kept */
@@ -118,6 +141,8 @@ int main(void) {
         return 1;
     }
     each_allocation("build", build, &b);
+    test_null_operand(&b);
+    each_allocation("unchecked", unchecked, &b);
     each_allocation("step", forward_backward_step, &b);
     each_allocation("save_safetensors", save, &b);
     each_allocation("load_safetensors", load, &b);

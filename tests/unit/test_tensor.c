@@ -141,11 +141,13 @@ static void test_overlapping_write(void) {
     taper_scope s = TAPER_SCOPE;
     taper_tensor *t = taper_scope_own(&s, count_up(DIMS(6)));
     taper_tensor *low = tx_as_strided(&s, t, INTS(5), INTS(1), &(int64_t){0}), *high = tx_as_strided(&s, t, INTS(5), INTS(1), &(int64_t){1});
-    CHECK("shifted_add", taper_add_(high, low, taper_int(1)) == TAPER_OK ? HOLDS(t, 0, 1, 3, 5, 7, 9) : SAYS("memory location"));
+    CHECK("shifted_add", taper_add_(high, low, taper_int(1)) == TAPER_RUNTIME && SAYS("refer to a single memory location"));
     taper_tensor *m = taper_scope_own(&s, count_up(DIMS(2, 2))), *turned = tx_transpose(&s, m, 0, 1);
-    CHECK("transposed_add", taper_add_(m, turned, taper_int(1)) == TAPER_OK && HOLDS(m, 0, 3, 3, 6));
+    CHECK("transposed_add", taper_add_(m, turned, taper_int(1)) == TAPER_RUNTIME && SAYS("refer to a single memory location"));
     taper_tensor *n = taper_scope_own(&s, count_up(DIMS(2, 3))), *row = tx_as_strided(&s, n, INTS(3), INTS(1), &(int64_t){0});
-    CHECK("broadcast_row_of_itself", taper_add_(n, row, taper_int(1)) == TAPER_OK && HOLDS(n, 0, 2, 4, 3, 5, 7));
+    CHECK("broadcast_row_of_itself", taper_add_(n, row, taper_int(1)) == TAPER_RUNTIME && SAYS("refer to a single memory location"));
+    taper_tensor *column = tx_as_strided(&s, m, INTS(2, 1), INTS(2, 1), &(int64_t){0}); /* has gaps: right, as if it were a copy */
+    CHECK("multiplied_by_own_column", taper_mul_(m, column) == TAPER_OK && HOLDS(m, 0, 0, 4, 6));
     taper_scope_end(&s);
 }
 
