@@ -40,8 +40,8 @@ static taper_status amp_unscale_cpu(taper_call *c) {
 }
 static taper_status amp_unscale_cuda(taper_call *c) {
     taper_optim_item *items = NULL;
-    TAPER_TRY(taper__optim_items(&items, c, 1));
-    return taper__optim_items_end(items, c, 1, 1, taper__amp_unscale_cuda(c, items));
+    TAPER_TRY(taper__optim_items(&items, c, 1, -1));
+    return taper__optim_items_end(items, c, 1, taper__amp_unscale_cuda(c, items));
 }
 static const taper_kernel amp_unscale_kernels[] = {{"cuda", TAPER_CUDA, NULL, amp_unscale_cuda}, {"cpu", TAPER_CPU, NULL, amp_unscale_cpu}, {0}};
 const taper_op taper_op_amp_unscale_ = {

@@ -103,7 +103,8 @@ static taper_status best_run(const taper_call *c, taper_tensor *values, taper_te
 
 static taper_status best_cuda(const taper_call *c, taper_tensor *values, taper_tensor *places, bool smallest) {
     taper_reduce_job j;
-    TAPER_TRY(taper__reduce_job(&j, c, smallest ? TAPER_RED_argmin : TAPER_RED_argmax, &c->args[1]));
+    TAPER_TRY(taper__reduce_job(&j, c, TAPER_RED_argmax, &c->args[1]));
+    if (smallest) j.finish = TAPER_RED_FLIPPED;
     j.out = values;
     j.other = places;
     return taper__reduce_device(&j, c->row->name);
@@ -126,6 +127,7 @@ static const taper_kernel argmin_kernels[] = {{"cpu", TAPER_CPU, NULL, argmin_cp
 
 #define ARGMAX_SAMPLES                                                                                                 \
     {"[2,30]"}, {"[2,3,4], dim=1"}, {"[2,3,4], dim=-1, keepdim=true"}, {"[9]:i64"}, {"[40,170], dim=0"}, {"[3,5000], dim=1"}, \
+        {"[3,50257], dim=1", .large = true}, {"[70,4096], dim=0", .large = true},                                      \
         {"[0,3], dim=1"}, {"[]"}, {"[0]", .error = "Expected reduction dim to be specified"},                          \
         {"[0,3], dim=0", .error = "Expected reduction dim 0 to have non-zero size"}, {0}
 
@@ -171,6 +173,7 @@ static taper_status max_dim_vjp(taper_vjp *v) {
 
 #define MAX_DIM_SAMPLES                                                                                                \
     {"[2,30], 1"}, {"[2,3,4], dim=1, keepdim=true"}, {"[4,9]:i64, 0"}, {"[40,170], dim=0"}, {"[0,3], 1"}, {"[], 0"},   \
+        {"[3,50257], 1", .large = true}, {"[70,4096], 0", .large = true},                                              \
         {"[2,3], 2", .error = "Dimension out of range"}, {"[0,3], 0", .error = "Expected reduction dim 0 to have non-zero size"}, {0}
 
 const taper_op taper_op_max_dim = {

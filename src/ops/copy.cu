@@ -95,6 +95,51 @@ extern "C" __global__ void __launch_bounds__(256) copy_tile_2(const __grid_const
 extern "C" __global__ void __launch_bounds__(256) copy_tile_4(const __grid_constant__ taper_pointwise_args k) { copy_tile<uint32_t>(k); }
 extern "C" __global__ void __launch_bounds__(256) copy_tile_8(const __grid_constant__ taper_pointwise_args k) { copy_tile<uint64_t>(k); }
 
+/* The same in tiles of 64 x 64 elements of two bytes, read and written in pairs: shape and strides of both dims, and all that the
+ * rest adds, are even. A pair of source lines 2 j, 2 j + 1 lies in rows j and j + 32 of the tile, which spreads both over all banks. */
+extern "C" __global__ void __launch_bounds__(256) copy_tile_pairs(const __grid_constant__ taper_pointwise_args k) {
+    __shared__ unsigned tile[64][33];
+    const int last = k.ndim - 1, row = k.ndim - 2, lane = threadIdx.x;
+    int64_t batches = 1;
+    for (int d = 0; d < row; d++) batches *= k.shape[d];
+    for (int64_t b = blockIdx.z; b < batches; b += gridDim.z)
+        for (int64_t y0 = blockIdx.y * (int64_t)64; y0 < k.shape[row]; y0 += gridDim.y * (int64_t)64) {
+            int64_t to = 0, from = 0, rest = b;
+            const int64_t x0 = blockIdx.x * (int64_t)64;
+            for (int d = row - 1; d >= 0; d--) {
+                const int64_t index = rest % k.shape[d];
+                rest /= k.shape[d];
+                to += index * k.strides[0][d];
+                from += index * k.strides[1][d];
+            }
+            const uint16_t *source = (const uint16_t *)k.data[1] + from + y0 + 2 * lane;
+            uint16_t *result = (uint16_t *)k.data[0] + to + x0 + 2 * lane;
+            unsigned v[8];
+#pragma unroll
+            for (int i = 0; i < 8; i++) {
+                const int j = threadIdx.y + i * 8;
+                v[i] = x0 + j < k.shape[last] && y0 + 2 * lane < k.shape[row] ? *(const unsigned *)(source + (x0 + j) * k.strides[1][last]) : 0;
+            }
+#pragma unroll
+            for (int i = 0; i < 8; i++) {
+                const int j = threadIdx.y + i * 8;
+                tile[j / 2 + j % 2 * 32][lane] = v[i];
+            }
+            __syncthreads();
+#pragma unroll
+            for (int i = 0; i < 4; i++) {
+                const int y = threadIdx.y + i * 8; /* a pair of result rows */
+                const unsigned a = tile[lane][y], c = tile[lane + 32][y];
+                if (y0 + 2 * y < k.shape[row] && x0 + 2 * lane < k.shape[last]) {
+                    uint16_t *const at = result + (y0 + 2 * y) * k.strides[0][row];
+                    *(unsigned *)at = __byte_perm(a, c, 0x5410);
+                    *(unsigned *)(at + k.strides[0][row]) = __byte_perm(a, c, 0x7632);
+                }
+            }
+            __syncthreads();
+        }
+}
+
 /* Any strides: the number in k of the result's dtype. */
 extern "C" __global__ void __launch_bounds__(256) copy_fill(const __grid_constant__ taper_pointwise_args k, int integer) {
     const int64_t threads = gridDim.x * (int64_t)blockDim.x;

@@ -5,6 +5,7 @@ static taper_cuda_kernel copy_flat = TAPER_CUDA_KERNEL("copy", "copy_flat"), cop
                          copy_fill = TAPER_CUDA_KERNEL("copy", "copy_fill"),
                          copy_units[3] = {TAPER_CUDA_KERNEL("copy", "copy_units_4"), TAPER_CUDA_KERNEL("copy", "copy_units_8"),
                                           TAPER_CUDA_KERNEL("copy", "copy_units_16")},
+                         copy_tile_pairs = TAPER_CUDA_KERNEL("copy", "copy_tile_pairs"),
                          copy_tile[4] = {TAPER_CUDA_KERNEL("copy", "copy_tile_1"), TAPER_CUDA_KERNEL("copy", "copy_tile_2"),
                                          TAPER_CUDA_KERNEL("copy", "copy_tile_4"), TAPER_CUDA_KERNEL("copy", "copy_tile_8")};
 
@@ -49,8 +50,17 @@ int taper__copy_units(taper_pointwise_args *k) {
     return 0;
 }
 
-static taper_cuda_geometry copy_tile_geometry(const taper_pointwise_args *k) {
-    int64_t tiles = (k->shape[k->ndim - 1] + 31) / 32, rows = (k->shape[k->ndim - 2] + 31) / 32;
+/* Whether a transpose of two-byte elements can move them in pairs, in tiles of twice the size. */
+static bool copy_pairs(const taper_pointwise_args *k) {
+    int last = k->ndim - 1, row = k->ndim - 2;
+    if (k->shape[last] % 2 || k->shape[row] % 2 || ((uintptr_t)k->data[0] | (uintptr_t)k->data[1]) % 4) return false;
+    for (int d = 0; d <= last; d++)
+        if ((d != last && k->strides[0][d] % 2) || (d != row && k->strides[1][d] % 2)) return false;
+    return true;
+}
+
+static taper_cuda_geometry copy_tile_geometry(const taper_pointwise_args *k, int side) {
+    int64_t tiles = (k->shape[k->ndim - 1] + side - 1) / side, rows = (k->shape[k->ndim - 2] + side - 1) / side;
     int64_t batches = k->n / (k->shape[k->ndim - 1] * k->shape[k->ndim - 2]);
     return (taper_cuda_geometry){.grid = {(unsigned)tiles, (unsigned)(rows < 65535 ? rows : 65535), (unsigned)(batches < 65535 ? batches : 65535)},
                                  .block = {32, 8, 1}};
@@ -71,7 +81,9 @@ taper_status taper__copy_cuda(taper_tensor *dst, const taper_tensor *src) {
     }
     if (copy_transposes(&k)) {
         size_t bytes = taper_dtype_size((taper_dtype)dst->dtype);
-        taper_cuda_geometry g = copy_tile_geometry(&k);
+        bool pairs = bytes == 2 && copy_pairs(&k);
+        taper_cuda_geometry g = copy_tile_geometry(&k, pairs ? 64 : 32);
+        if (pairs) return taper__cuda_launch(&copy_tile_pairs, index, &g, args, "copy_");
         return taper__cuda_launch(&copy_tile[bytes == 1 ? 0 : bytes == 2 ? 1 : bytes == 4 ? 2 : 3], index, &g, args, "copy_");
     }
     k.flat = 0;

@@ -114,17 +114,18 @@ template <class R> EL_FN void el_store4(void *p, int64_t at, int dtype, const R 
 
 /* Eight neighbours of float32, float16, bfloat16, bool or uint8, from a multiple of eight on. */
 EL_FN void el_load8(float *v, const void *p, int64_t at, int dtype) {
-    if (dtype == TAPER_BF16 || dtype == TAPER_F16) {
+    if (dtype == TAPER_BF16) {
+        const uint4 x = *(const uint4 *)((const uint16_t *)p + at);
+        const unsigned u[4] = {x.x, x.y, x.z, x.w};
+#pragma unroll
+        for (int i = 0; i < 4; i++) v[2 * i] = __uint_as_float(u[i] << 16), v[2 * i + 1] = __uint_as_float(u[i] & 0xffff0000u);
+    } else if (dtype == TAPER_F16) {
         const uint4 x = *(const uint4 *)((const uint16_t *)p + at);
         const unsigned u[4] = {x.x, x.y, x.z, x.w};
 #pragma unroll
         for (int i = 0; i < 4; i++) {
-            if (dtype == TAPER_BF16) {
-                v[2 * i] = __uint_as_float(u[i] << 16), v[2 * i + 1] = __uint_as_float(u[i] & 0xffff0000u);
-            } else {
-                const float2 f = __half22float2(*(const __half2 *)&u[i]);
-                v[2 * i] = f.x, v[2 * i + 1] = f.y;
-            }
+            const float2 f = __half22float2(*(const __half2 *)&u[i]);
+            v[2 * i] = f.x, v[2 * i + 1] = f.y;
         }
     } else if (dtype == TAPER_F32) {
         const float4 x = *(const float4 *)((const float *)p + at), y = *(const float4 *)((const float *)p + at + 4);
@@ -136,13 +137,20 @@ EL_FN void el_load8(float *v, const void *p, int64_t at, int dtype) {
     }
 }
 EL_FN void el_store8(void *p, int64_t at, int dtype, const float *v) {
-    if (dtype == TAPER_BF16 || dtype == TAPER_F16) {
+    if (dtype == TAPER_BF16) {
         unsigned u[4];
 #pragma unroll
         for (int i = 0; i < 4; i++) {
             const __nv_bfloat162 b = __floats2bfloat162_rn(v[2 * i], v[2 * i + 1]);
+            u[i] = *(const unsigned *)&b;
+        }
+        *(uint4 *)((uint16_t *)p + at) = make_uint4(u[0], u[1], u[2], u[3]);
+    } else if (dtype == TAPER_F16) {
+        unsigned u[4];
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
             const __half2 h = __floats2half2_rn(v[2 * i], v[2 * i + 1]);
-            u[i] = dtype == TAPER_BF16 ? *(const unsigned *)&b : *(const unsigned *)&h;
+            u[i] = *(const unsigned *)&h;
         }
         *(uint4 *)((uint16_t *)p + at) = make_uint4(u[0], u[1], u[2], u[3]);
     } else if (dtype == TAPER_F32) {

@@ -127,5 +127,7 @@ const taper_op taper_op_embedding_dense_backward = {
     .saves = TAPER_SAVE_ARG(1),
     .contiguous = 3,
     .upcast = true,
-    .samples = (const taper_sample[]){{"[4,3], [4]:i64<5, 5, -1, false"}, {"[2,3,4], [2,3]:i64<5, 5, 1, false"}, {0}},
+    .samples = (const taper_sample[]){{"[4,3], [4]:i64<5, 5, -1, false"}, {"[2,3,4], [2,3]:i64<5, 5, 1, false"},
+                                      {"[700,384], [700]:i64<65, 65, 3, false", .tolerance = 1e-4, .large = true},
+                                      {"[700,384], [700]:i64<65, 65, -1, true", .tolerance = 1e-4, .large = true, .no_grad_check = true /* it has no derivative */}, {0}},
 };

@@ -30,7 +30,8 @@ static taper_status amax_vjp(taper_vjp *v) {
 
 #define EXTREME_SAMPLES                                                                                                \
     {"[2,3]"}, {"[2,3,4], dim=1"}, {"[2,3,4], dim=(0,-1), keepdim=true"}, {"[9]:i64"}, {"[5]:bool"}, {"[40,70], dim=0"}, \
-        {"[3,5000], dim=1"}, {"[0,3], dim=1"}, {"[2,3], dim=2", .error = "Dimension out of range"}, {0}
+        {"[3,5000], dim=1"}, {"[3,50257], dim=1", .large = true}, {"[70,4096], dim=0", .large = true}, {"[0,3], dim=1"}, \
+        {"[2,3], dim=2", .error = "Dimension out of range"}, {0}
 
 const taper_op taper_op_amax = {
     .infer = amax_infer,

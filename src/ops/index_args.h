@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-enum { TAPER_INDEX_DIMS = 16, TAPER_INDEX_THREADS = 256 };
+enum { TAPER_INDEX_DIMS = 16, TAPER_INDEX_THREADS = 256, TAPER_INDEX_LOOK = 16 /* rows that a block of wide rows looks at */ };
 
 /* For each element of `shape`: where it lies in the indexed tensor, the sum of its own coordinates along `base` and of the
  * values that the index tensors have for it. */

@@ -10,8 +10,8 @@ static taper_cuda_kernel index_move[2][5] = {
      TAPER_CUDA_KERNEL("index_move", "index_read_8"), TAPER_CUDA_KERNEL("index_move", "index_read_16")},
     {TAPER_CUDA_KERNEL("index_move", "index_write_1"), TAPER_CUDA_KERNEL("index_move", "index_write_2"), TAPER_CUDA_KERNEL("index_move", "index_write_4"),
      TAPER_CUDA_KERNEL("index_move", "index_write_8"), TAPER_CUDA_KERNEL("index_move", "index_write_16")}};
-static taper_cuda_kernel combine_kernels[3] = {TAPER_CUDA_KERNEL("index_combine", "combine_f32"), TAPER_CUDA_KERNEL("index_combine", "combine_f64"),
-                                               TAPER_CUDA_KERNEL("index_combine", "combine_i64")};
+#define COMBINE_ROW(name) {TAPER_CUDA_KERNEL("index_combine", "combine_" name), TAPER_CUDA_KERNEL("index_combine", "combine_wide_" name)}
+static taper_cuda_kernel combine_kernels[3][2] = {COMBINE_ROW("f32"), COMBINE_ROW("f64"), COMBINE_ROW("i64")};
 static taper_cuda_kernel combine_last[4] = {TAPER_CUDA_KERNEL("index_combine", "combine_last_1"), TAPER_CUDA_KERNEL("index_combine", "combine_last_2"),
                                             TAPER_CUDA_KERNEL("index_combine", "combine_last_4"), TAPER_CUDA_KERNEL("index_combine", "combine_last_8")};
 
@@ -73,9 +73,13 @@ taper_status taper__combine_cuda(taper_combine_args *k, taper_positions_args *p,
     taper_dtype dtype = (taper_dtype)k->dtype;
     k->place = sorted.keys;
     k->from = sorted.places;
-    taper_cuda_kernel *kernel = k->what == TAPER_COMBINE_SET ? &combine_last[index_log2((int)taper_dtype_size(dtype))]
-                                                              : &combine_kernels[dtype == TAPER_F64 ? 1 : taper_dtype_is_float(dtype) ? 0 : 2];
-    st = index_launch(kernel, k, k->rows * k->width, device.index, op);
+    int64_t looks = (k->rows + TAPER_INDEX_LOOK - 1) / TAPER_INDEX_LOOK;
+    bool set = k->what == TAPER_COMBINE_SET, wide = !set && k->width >= TAPER_INDEX_THREADS / 2 && looks <= 65535;
+    taper_cuda_kernel *kernel = set ? &combine_last[index_log2((int)taper_dtype_size(dtype))]
+                                    : &combine_kernels[dtype == TAPER_F64 ? 1 : taper_dtype_is_float(dtype) ? 0 : 2][wide];
+    taper_cuda_geometry g = {.grid = {(unsigned)((k->width + TAPER_INDEX_THREADS - 1) / TAPER_INDEX_THREADS), (unsigned)looks, 1}, .block = {TAPER_INDEX_THREADS, 1, 1}};
+    void *args[1] = {k};
+    st = wide ? taper__cuda_launch(kernel, device.index, &g, args, op) : index_launch(kernel, k, k->rows * k->width, device.index, op);
     taper__memory_free(sorted.memory, sorted.bytes, device);
     return st;
 }

@@ -48,6 +48,9 @@ static taper_status items_apply(items_state *x, taper_tensor *self, const taper_
     int left = self->ndim - items_consumed(items, n);
     bool ellipsis = false;
     x->view = self;
+    if (left < 0 && !self->ndim)
+        return TAPER_FAIL(TAPER_INDEX, "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a 0-dim "
+                                       "tensor to a number");
     if (left < 0) return TAPER_FAIL(TAPER_INDEX, "too many indices for tensor of dimension %d", self->ndim);
     for (int i = 0; i < n; i++) {
         const taper_index_item *it = &items[i];

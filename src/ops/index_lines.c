@@ -227,6 +227,7 @@ const taper_op taper_op_index_add = {
     .upcast = true,
     .over_self = true,
     .samples = (const taper_sample[]){{"[5,3], 0, [4]:i64<5, [4,3]"}, {"[2,5,3], 1, [7]:i32<5, [2,7,3], alpha=2.5"}, {"[5], 0, [3]:i64<5, [3]"}, {"[6,2], 0, [2500]:i64<6, [2500,2]", .tolerance = 1e-4, .no_grad_check = true /* as many sums as rounding shows */}, {"[4]:i64, 0, [3]:i64<4, [3]:i64, alpha=2"},
+                                      {"[9,300], 0, [700]:i64<9, [700,300]", .tolerance = 1e-4, .large = true}, {"[900,200], 0, [700]:i64<900, [700,200]", .large = true},
                                       {"[5,3], 1, [0]:i64, [5,0]"}, {"[5,3], 0, [2]:i64<5, [3,3]", .error = "Number of indices (2) should be equal to source.size(dim): (3)"},
                                       {"[5,3], 0, [2]:i64<5, [2,2]", .error = "Got self.shape = [5, 3] source.shape = [2, 2]"}, {"[3], 0, [1]:i64=(3), [1]", .error = "index 3 is out of bounds"}, {0}},
 };

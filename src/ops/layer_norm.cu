@@ -19,6 +19,11 @@ template <class R> EL_FN R ln_block(R v) {
 EL_FN float ln_rsqrt(float x) { return 1 / sqrtf(x); }
 EL_FN double ln_rsqrt(double x) { return 1 / sqrt(x); }
 
+template <class R> EL_FN void ln_add(void *sum, const void *x, const void *other, int64_t count, int dtype) {
+    for (int64_t i = blockIdx.x * (int64_t)LN_THREADS + threadIdx.x; i < count; i += gridDim.x * (int64_t)LN_THREADS)
+        el_store<R>(sum, i, dtype, el_load<R>(x, i, dtype) + el_load<R>(other, i, dtype));
+}
+
 /* mean NULL: rms. w and b may be NULL; mean and rstd are arrays of R. */
 template <class R> EL_FN void ln_forward(void *y, const void *x, const void *w, const void *b, R *mean, R *rstd, int64_t rows, int64_t n, double eps, int dtype) {
     for (int64_t r = blockIdx.x; r < rows; r += gridDim.x) {
@@ -46,7 +51,7 @@ template <class R> EL_FN void ln_forward(void *y, const void *x, const void *w, 
     }
 }
 
-template <class R> EL_FN void ln_backward(void *dx, const void *g, const void *x, const void *w, const R *mean, const R *rstd, int64_t rows, int64_t n, int dtype) {
+template <class R> EL_FN void ln_backward(void *dx, const void *g, const void *x, const void *w, const R *mean, const R *rstd, const void *add, int64_t rows, int64_t n, int dtype) {
     for (int64_t r = blockIdx.x; r < rows; r += gridDim.x) {
         const int64_t at = r * n;
         const R m = mean ? mean[r] : 0, q = rstd[r];
@@ -60,7 +65,9 @@ template <class R> EL_FN void ln_backward(void *dx, const void *g, const void *x
         s2 = ln_block<R>(s2) / (R)n;
         for (int64_t i = threadIdx.x; i < n; i += LN_THREADS) {
             R gw = el_load<R>(g, at + i, dtype) * (w ? el_load<R>(w, i, dtype) : (R)1);
-            el_store<R>(dx, at + i, dtype, q * (gw - s1 - (el_load<R>(x, at + i, dtype) - m) * q * s2));
+            R d = q * (gw - s1 - (el_load<R>(x, at + i, dtype) - m) * q * s2);
+            if (add) d += el_load<R>(add, at + i, dtype);
+            el_store<R>(dx, at + i, dtype, d);
         }
     }
 }
@@ -95,13 +102,16 @@ template <class R> EL_FN void ln_join(void *dw, void *db, const R *partial, int6
 }
 
 #define LN_KERNELS(name, R)                                                                                            \
+    extern "C" __global__ void __launch_bounds__(256) layer_norm_add_##name(void *sum, const void *x, const void *other, long long count, int dtype) { \
+        ln_add<R>(sum, x, other, count, dtype);                                                                        \
+    }                                                                                                                  \
     extern "C" __global__ void __launch_bounds__(256) layer_norm_##name(void *y, const void *x, const void *w, const void *b, R *mean, R *rstd, \
                                                                         long long rows, long long n, double eps, int dtype) { \
         ln_forward<R>(y, x, w, b, mean, rstd, rows, n, eps, dtype);                                                    \
     }                                                                                                                  \
     extern "C" __global__ void __launch_bounds__(256) layer_norm_backward_##name(void *dx, const void *g, const void *x, const void *w, \
-                                                                                 const R *mean, const R *rstd, long long rows, long long n, int dtype) { \
-        ln_backward<R>(dx, g, x, w, mean, rstd, rows, n, dtype);                                                       \
+                                                                                 const R *mean, const R *rstd, const void *add, long long rows, long long n, int dtype) { \
+        ln_backward<R>(dx, g, x, w, mean, rstd, add, rows, n, dtype);                                                  \
     }                                                                                                                  \
     extern "C" __global__ void __launch_bounds__(256) layer_norm_weights_##name(R *partial, const void *g, const void *x, const R *mean, const R *rstd, \
                                                                                 long long rows, long long n, long long chunk, int dtype) { \

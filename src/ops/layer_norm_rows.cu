@@ -7,14 +7,26 @@
     const int t = threadIdx.x % THREADS;                                                                               \
     for (int64_t r = blockIdx.x * (int64_t)(TAPER_LN_THREADS / THREADS) + threadIdx.x / THREADS; r < rows; r += gridDim.x * (int64_t)(TAPER_LN_THREADS / THREADS))
 
-/* mean NULL: rms. w and b may be NULL. */
-template <class T, int THREADS, int COUNT> EL_FN void ln_forward(void *y, const void *x, const void *w, const void *b, float *mean, float *rstd, int64_t rows, int64_t n, double eps) {
+/* mean NULL: rms. w and b may be NULL. ADD: of sum = x + other. */
+template <class T, int THREADS, int COUNT, bool ADD> EL_FN void ln_forward(void *y, const void *x, const void *w, const void *b, float *mean, float *rstd, const void *other, void *sum, int64_t rows, int64_t n, double eps) {
     LN_ROWS(r) {
         uint4 held[COUNT];
         float m = 0, q = 0;
 #pragma unroll
         for (int i = 0; i < COUNT; i++) held[i] = row_load_whole<T>(x, r * n, n, t + i * THREADS, 0);
-        if (mean) {
+        if (ADD) {
+#pragma unroll
+            for (int i = 0; i < COUNT; i++) {
+                float v[T::n], u[T::n];
+                T::get(v, held[i]);
+                T::get(u, row_load_whole<T>(other, r * n, n, t + i * THREADS, 0));
+#pragma unroll
+                for (int j = 0; j < T::n; j++) v[j] += u[j], m += v[j]; /* the mean of what was not rounded yet */
+                held[i] = T::put(v);
+                row_store_whole<T>(sum, r * n, n, t + i * THREADS, held[i]);
+            }
+        }
+        if (mean && !ADD) {
 #pragma unroll
             for (int i = 0; i < COUNT; i++) {
                 float v[T::n];
@@ -22,8 +34,8 @@ template <class T, int THREADS, int COUNT> EL_FN void ln_forward(void *y, const 
 #pragma unroll
                 for (int j = 0; j < T::n; j++) m += v[j];
             }
-            m = row_all<row_sum, THREADS>(m) / (float)n;
         }
+        m = mean ? row_all<row_sum, THREADS>(m) / (float)n : 0;
 #pragma unroll
         for (int i = 0; i < COUNT; i++) {
             float v[T::n];
@@ -62,8 +74,8 @@ template <class T, int THREADS, int COUNT> EL_FN void ln_forward(void *y, const 
     }
 }
 
-/* partial NULL, or [gridDim.x][2][n]: what this block's rows give to weight and bias. */
-template <class T, int THREADS, int COUNT> EL_FN void ln_backward(void *dx, const void *g, const void *x, const void *w, const float *mean, const float *rstd, float *partial, int64_t rows, int64_t n) {
+/* add NULL, or to be added to dx. partial NULL, or [gridDim.x][2][n]: what this block's rows give to weight and bias. */
+template <class T, int THREADS, int COUNT> EL_FN void ln_backward(void *dx, const void *g, const void *x, const void *w, const float *mean, const float *rstd, const void *add, float *partial, int64_t rows, int64_t n) {
     float dw[COUNT][T::n], db[COUNT][T::n];
 #pragma unroll
     for (int i = 0; i < COUNT; i++)
@@ -105,6 +117,11 @@ template <class T, int THREADS, int COUNT> EL_FN void ln_backward(void *dx, cons
             if (w) T::get(u, row_load_whole<T>(w, 0, n, t + i * THREADS, 0));
 #pragma unroll
             for (int j = 0; j < T::n; j++) a[j] = q * ((w ? a[j] * u[j] : a[j]) - s1 - (v[j] - m) * q * s2);
+            if (add) {
+                T::get(u, row_load_whole<T>(add, r * n, n, t + i * THREADS, 0));
+#pragma unroll
+                for (int j = 0; j < T::n; j++) a[j] += u[j];
+            }
             row_store_whole<T>(dx, r * n, n, t + i * THREADS, a);
         }
     }
@@ -154,13 +171,17 @@ extern "C" __global__ void __launch_bounds__(1024) layer_norm_rows_join(void *dw
 
 #define LN_FORWARD(dtype, threads, count)                                                                              \
     extern "C" __global__ void __launch_bounds__(TAPER_LN_THREADS, 1) layer_norm_##dtype##_##threads##_##count(        \
-        void *y, const void *x, const void *w, const void *b, float *mean, float *rstd, long long rows, long long n, double eps) { \
-        ln_forward<row_##dtype, threads, count>(y, x, w, b, mean, rstd, rows, n, eps);                                 \
+        void *y, const void *x, const void *w, const void *b, float *mean, float *rstd, const void *other, void *sum, long long rows, long long n, double eps) { \
+        ln_forward<row_##dtype, threads, count, false>(y, x, w, b, mean, rstd, other, sum, rows, n, eps);              \
+    }                                                                                                                  \
+    extern "C" __global__ void __launch_bounds__(TAPER_LN_THREADS, 1) layer_norm_add_##dtype##_##threads##_##count(    \
+        void *y, const void *x, const void *w, const void *b, float *mean, float *rstd, const void *other, void *sum, long long rows, long long n, double eps) { \
+        ln_forward<row_##dtype, threads, count, true>(y, x, w, b, mean, rstd, other, sum, rows, n, eps);               \
     }
 #define LN_BACKWARD(dtype, threads, count, blocks)                                                                         \
     extern "C" __global__ void __launch_bounds__(TAPER_LN_THREADS, blocks) layer_norm_backward_##dtype##_##threads##_##count( \
-        void *dx, const void *g, const void *x, const void *w, const float *mean, const float *rstd, float *partial, long long rows, long long n) { \
-        ln_backward<row_##dtype, threads, count>(dx, g, x, w, mean, rstd, partial, rows, n);                           \
+        void *dx, const void *g, const void *x, const void *w, const float *mean, const float *rstd, const void *add, float *partial, long long rows, long long n) { \
+        ln_backward<row_##dtype, threads, count>(dx, g, x, w, mean, rstd, add, partial, rows, n);                      \
     }
 /* blocks: on a multiprocessor at least; two leave 128 registers to a thread. */
 #define LN_DTYPE(dtype, blocks)                                                                                        \

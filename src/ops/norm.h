@@ -15,15 +15,21 @@ typedef struct taper_norm_loops {
     float (*sum)(const float *x, int64_t n);
     float (*spread)(const float *x, int64_t n, float mean);                                            /* sum of (x - mean)^2 */
     float (*dot)(const float *x, const float *y, int64_t n);
+    void (*add)(float *y, const float *x, const float *z, int64_t n);                                  /* y = x + z; y may be either */
 } taper_norm_loops;
 TAPER_SIMD_DECLARE(taper_norm_loops, taper__norm_loops);
 
-/* On the GPU, any floating dtype; mean NULL: rms; w and b may be NULL. */
-taper_status taper__layer_norm_cuda(taper_tensor *y, const taper_tensor *x, const taper_tensor *w, const taper_tensor *b, taper_tensor *mean,
-                                    taper_tensor *rstd, double eps);
-/* sums: dw and db are wanted; zero otherwise. */
-taper_status taper__layer_norm_backward_cuda(taper_tensor *dx, taper_tensor *dw, taper_tensor *db, const taper_tensor *g, const taper_tensor *x,
-                                             const taper_tensor *mean, const taper_tensor *rstd, const taper_tensor *w, bool sums);
+/* layer_norm on the GPU, any floating dtype. mean NULL: rms; w, b and residual may be NULL. Forward: y of x, or of sum = x +
+ * residual. Backward: dx from g, x and the statistics, plus `add` unless NULL; dw and db are zero unless `sums`. */
+typedef struct taper_layer_call {
+    const taper_tensor *x, *residual, *w, *b, *g, *add;
+    taper_tensor *y, *sum, *mean, *rstd, *dx, *dw, *db;
+    double eps;
+    bool sums;
+    const char *op;
+} taper_layer_call;
+taper_status taper__layer_norm_cuda(const taper_layer_call *c);
+taper_status taper__layer_norm_backward_cuda(const taper_layer_call *c);
 
 /* Batch and group normalisation on the GPU. g NULL: forward, y from x; else backward, y is dx. x, g and y have one layout:
  * contiguous, or (batch) channels last. Statistics are written forward and read backward. */

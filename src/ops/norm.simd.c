@@ -39,8 +39,11 @@ static void norm_affine(float *y, const float *x, int64_t n, float scale, float 
 static void norm_affine2(float *y, const float *x, const float *z, int64_t n, float a, float b, float c) {
     for (int64_t i = 0; i < n; i++) y[i] = a * x[i] + b * z[i] + c;
 }
+static void norm_add(float *y, const float *x, const float *z, int64_t n) {
+    for (int64_t i = 0; i < n; i++) y[i] = x[i] + z[i];
+}
 static float norm_sum(const float *x, int64_t n) { return row_sum(x, n); }
 static float norm_spread(const float *x, int64_t n, float mean) { return row_spread(x, n, mean); }
 static float norm_dot(const float *x, const float *y, int64_t n) { return row_dot(x, y, n); }
 
-const taper_norm_loops TAPER_SIMD(taper__norm_loops) = {norm_row, norm_row_backward, norm_affine, norm_affine2, norm_sum, norm_spread, norm_dot};
+const taper_norm_loops TAPER_SIMD(taper__norm_loops) = {norm_row, norm_row_backward, norm_affine, norm_affine2, norm_sum, norm_spread, norm_dot, norm_add};

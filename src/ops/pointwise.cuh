@@ -12,6 +12,12 @@ EL_FN void pw_number(const taper_pointwise_args &k, int i, int64_t *x) { *x = k.
 
 /* Double and integer kernels take one element at a time: a wide path would be half of all code for few who need it. */
 template <class F, class R> EL_FN int64_t pw_wide(const taper_pointwise_args &, const R *, int64_t, int64_t) { return 0; }
+/* One element of a dtype that el_load8 knows. */
+EL_FN float pw_one(const void *p, int64_t at, int dtype) {
+    if (dtype == TAPER_F32) return ((const float *)p)[at];
+    if (dtype == TAPER_BF16) return __uint_as_float((unsigned)((const uint16_t *)p)[at] << 16);
+    return dtype == TAPER_F16 ? __half2float(((const __half *)p)[at]) : (float)((const uint8_t *)p)[at];
+}
 /* Whole vectors of a flat call; gives how many elements that were. Float kernels take eight elements, of one row where there are
  * two dims. They are computed in two halves by the same code. */
 template <class F> EL_FN int64_t pw_wide(const taper_pointwise_args &k, const float *same, int64_t thread, int64_t threads) {
@@ -25,7 +31,7 @@ template <class F> EL_FN int64_t pw_wide(const taper_pointwise_args &k, const fl
                 el_load8(x[i], k.data[i + 1], k.flat == 3 ? row * k.strides[i + 1][0] + column : at, k.dtype[i + 1]);
             } else {
                 const bool load = k.flat == 3 && k.data[i + 1];
-                const float one = load ? el_load<float>(k.data[i + 1], row * k.strides[i + 1][0], k.dtype[i + 1]) : same[i];
+                const float one = load ? pw_one(k.data[i + 1], row * k.strides[i + 1][0], k.dtype[i + 1]) : same[i];
 #pragma unroll
                 for (int j = 0; j < TAPER_PWA_EIGHT; j++) x[i][j] = one;
             }

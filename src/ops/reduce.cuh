@@ -27,6 +27,11 @@ template <> struct red_limits<int64_t> {
     RED_IN int64_t low() { return INT64_MIN; }
 };
 
+/* The lowest is the highest of what this makes of the elements (its own inverse): a kernel for both. */
+EL_FN float red_flip(const taper_reduce_args &k, float x) { return k.finish == TAPER_RED_FLIPPED ? -x : x; }
+EL_FN double red_flip(const taper_reduce_args &k, double x) { return k.finish == TAPER_RED_FLIPPED ? -x : x; }
+EL_FN int64_t red_flip(const taper_reduce_args &k, int64_t x) { return k.finish == TAPER_RED_FLIPPED ? ~x : x; }
+
 EL_FN int64_t red_place(int64_t at, int ndim, const int64_t *shape, const int64_t *stride, const double *inverse) {
     int64_t where = 0;
     for (int d = ndim - 1; d > 0; d--) {
@@ -50,17 +55,18 @@ EL_FN int64_t red_load(const void *p, int64_t at, int dtype, int64_t) { return d
 template <class R> static __device__ __noinline__ void red_store(void *p, int64_t at, int dtype, R v) { el_store<R>(p, at, dtype, v); }
 
 /* One element as it lies in memory. */
-struct red_bf16 {
+struct red_half { /* bfloat16 or float16: code for each would be as long again, and memory leaves time for both conversions */
     typedef uint16_t raw;
-    template <class R> RED_IN R get(raw x) { return (R)__uint_as_float((unsigned)x << 16); }
-};
-struct red_f16 {
-    typedef uint16_t raw;
-    template <class R> RED_IN R get(raw x) { return (R)__half2float(__ushort_as_half(x)); }
+    template <class R> RED_IN R get(raw x, unsigned f16) {
+        const float a = __half2float(__ushort_as_half(x)), b = __uint_as_float((unsigned)x << 16);
+        float v;
+        asm("{ .reg .pred p; setp.ne.u32 p, %3, 0; selp.f32 %0, %1, %2, p; }" : "=f"(v) : "f"(a), "f"(b), "r"(f16));
+        return (R)v;
+    }
 };
 template <class T> struct red_plain {
     typedef T raw;
-    template <class R> RED_IN R get(raw x) { return (R)x; }
+    template <class R> RED_IN R get(raw x, unsigned) { return (R)x; }
 };
 
 template <class T> union red_sixteen {
@@ -74,10 +80,11 @@ template <class F, class T> EL_FN void red_along(const taper_reduce_args &k, typ
     typedef typename F::R R;
     const int n = 16 / sizeof(raw);
     const raw *x = (const raw *)k.in + base;
+    const unsigned f16 = k.dtype_in == TAPER_F16;
     int64_t head = begin + (int64_t)((16 - ((uintptr_t)(x + begin) & 15)) & 15) / (int64_t)sizeof(raw);
     if (head > end) head = end;
     const int64_t tail = head + (end - head) / n * n, step = (int64_t)lanes * n;
-    for (int64_t i = begin + lane; i < head; i += lanes) F::step(k, s, T::template get<R>(x[i]), i);
+    for (int64_t i = begin + lane; i < head; i += lanes) F::step(k, s, T::template get<R>(x[i], f16), i);
     int64_t at = head + (int64_t)lane * n;
     for (; at + (TAPER_RED_AHEAD - 1) * step < tail; at += TAPER_RED_AHEAD * step) {
         red_sixteen<T> v[TAPER_RED_AHEAD];
@@ -86,15 +93,15 @@ template <class F, class T> EL_FN void red_along(const taper_reduce_args &k, typ
 #pragma unroll
         for (int u = 0; u < TAPER_RED_AHEAD; u++)
 #pragma unroll
-            for (int j = 0; j < n; j++) F::step(k, s, T::template get<R>(v[u].each[j]), at + u * step + j);
+            for (int j = 0; j < n; j++) F::step(k, s, T::template get<R>(v[u].each[j], f16), at + u * step + j);
     }
     for (; at < tail; at += step) {
         red_sixteen<T> v;
         v.all = *(const uint4 *)(x + at);
 #pragma unroll
-        for (int j = 0; j < n; j++) F::step(k, s, T::template get<R>(v.each[j]), at + j);
+        for (int j = 0; j < n; j++) F::step(k, s, T::template get<R>(v.each[j], f16), at + j);
     }
-    for (int64_t i = tail + lane; i < end; i += lanes) F::step(k, s, T::template get<R>(x[i]), i);
+    for (int64_t i = tail + lane; i < end; i += lanes) F::step(k, s, T::template get<R>(x[i], f16), i);
 }
 
 /* The same of 16 bytes of neighbouring columns, rows inner_stride[0] apart. */
@@ -103,6 +110,7 @@ template <class F, class T> EL_FN void red_across(const taper_reduce_args &k, ty
     typedef typename F::R R;
     const int n = 16 / sizeof(raw);
     const raw *x = (const raw *)k.in + base;
+    const unsigned f16 = k.dtype_in == TAPER_F16;
     const int64_t pitch = k.inner_stride[0];
     int64_t at = begin + lane;
     for (; at + (TAPER_RED_AHEAD - 1) * lanes < end; at += TAPER_RED_AHEAD * lanes) {
@@ -112,13 +120,13 @@ template <class F, class T> EL_FN void red_across(const taper_reduce_args &k, ty
 #pragma unroll
         for (int u = 0; u < TAPER_RED_AHEAD; u++)
 #pragma unroll
-            for (int j = 0; j < n; j++) F::step(k, s[j], T::template get<R>(v[u].each[j]), at + u * lanes);
+            for (int j = 0; j < n; j++) F::step(k, s[j], T::template get<R>(v[u].each[j], f16), at + u * lanes);
     }
     for (; at < end; at += lanes) {
         red_sixteen<T> v;
         v.all = *(const uint4 *)(x + at * pitch);
 #pragma unroll
-        for (int j = 0; j < n; j++) F::step(k, s[j], T::template get<R>(v.each[j]), at);
+        for (int j = 0; j < n; j++) F::step(k, s[j], T::template get<R>(v.each[j], f16), at);
     }
 }
 
@@ -219,8 +227,7 @@ template <class F, class T> EL_FN void red_block_wide(const taper_reduce_args &k
 }
 template <class F> EL_FN void red_dtypes(const taper_reduce_args &k, typename F::S *part, float) {
     if (k.dtype_in == TAPER_F32) red_block_wide<F, red_plain<float>>(k, part);
-    else if (k.dtype_in == TAPER_BF16) red_block_wide<F, red_bf16>(k, part);
-    else red_block_wide<F, red_f16>(k, part);
+    else red_block_wide<F, red_half>(k, part);
 }
 template <class F> EL_FN void red_dtypes(const taper_reduce_args &k, typename F::S *part, double) { red_block_wide<F, red_plain<double>>(k, part); }
 template <class F> EL_FN void red_dtypes(const taper_reduce_args &k, typename F::S *part, int64_t) {

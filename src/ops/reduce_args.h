@@ -14,14 +14,13 @@ enum { TAPER_RED_ANYHOW, TAPER_RED_ALONG, TAPER_RED_ACROSS }; /* way: one elemen
 enum { TAPER_RED_WIDE_F32 = 1, TAPER_RED_WIDE_F64 = 2, TAPER_RED_WIDE_I64 = 4 }; /* compute types with 16-byte paths */
 /* name, such types, image, has integers */
 #define TAPER_RED_ROWS(R)                                                                                              \
-    R(sum, 7, "reduce", 1) R(prod, 0, "reduce", 1) R(max, 1, "reduce", 1) R(min, 1, "reduce", 1) R(any, 4, "reduce", 1) \
-    R(all, 4, "reduce", 1) R(count, 5, "reduce", 1) R(nansum, 0, "reduce", 0) R(sum_abs, 1, "reduce", 0)               \
-    R(sum_square, 1, "reduce", 0) R(sum_power, 0, "reduce", 0) R(max_abs, 1, "reduce", 0) R(min_abs, 0, "reduce", 0)   \
-    R(argmax, 1, "reduce_state", 1) R(argmin, 1, "reduce_state", 1) R(var, 1, "reduce_state", 0)                       \
-    R(std, 1, "reduce_state", 0) R(lse, 1, "reduce_state", 0)
+    R(sum, 7, "reduce", 1) R(prod, 0, "reduce", 1) R(max, 1, "reduce", 1) R(any, 4, "reduce", 1) R(count, 5, "reduce", 1) \
+    R(nansum, 0, "reduce", 0) R(sum_abs, 1, "reduce", 0) R(sum_square, 1, "reduce", 0) R(sum_power, 0, "reduce", 0)    \
+    R(max_abs, 1, "reduce", 0) R(argmax, 1, "reduce_state", 1) R(var, 1, "reduce_state", 0) R(lse, 1, "reduce_state", 0)
 #define TAPER_RED_WIDE(name, wide, ...) TAPER_RED_##name##_wide = wide,
 enum { TAPER_RED_ROWS(TAPER_RED_WIDE) };
-enum { TAPER_RED_PLAIN, TAPER_RED_SCALED, TAPER_RED_ROOT, TAPER_RED_POWER }; /* finish: as it is; times scale; sqrt; ^scale */
+/* finish: as it is; times scale; sqrt; ^scale; the other extreme (min of max, all of any) */
+enum { TAPER_RED_PLAIN, TAPER_RED_SCALED, TAPER_RED_ROOT, TAPER_RED_POWER, TAPER_RED_FLIPPED };
 
 typedef struct taper_reduce_args {
     const void *in;

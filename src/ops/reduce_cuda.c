@@ -106,7 +106,7 @@ taper_status taper__reduce_device(const taper_reduce_job *j, const char *op) {
         k.inner_shape[0] = k.inner;
         k.inner_stride[0] = 1;
     }
-    bool folds = j->row != TAPER_RED_argmax && j->row != TAPER_RED_argmin && j->row != TAPER_RED_count; /* the result's dtype is theirs */
+    bool folds = j->row != TAPER_RED_argmax && j->row != TAPER_RED_count; /* the result's dtype is theirs */
     int type = from == TAPER_F64 || (folds && to == TAPER_F64) ? 1 : taper_dtype_is_float(from) || (folds && taper_dtype_is_float(to)) ? 0 : 2;
     taper_reduce_row row = j->row == TAPER_RED_nansum && type == 2 ? TAPER_RED_sum : j->row;
     if (type == 2 && !reduce_integers[row]) return TAPER_FAIL(TAPER_NOT_IMPLEMENTED, "\"%s_cuda\" not implemented for '%s'", op, taper_dtype_typename(from));
@@ -133,10 +133,11 @@ taper_status taper__reduce_job(taper_reduce_job *j, const taper_call *c, taper_r
 
 taper_status taper__reduce_cuda(taper_call *c, taper_reduce_kind kind, const taper_arg *dims) {
     static const taper_reduce_row rows[] = {
-        [TAPER_REDUCE_SUM] = TAPER_RED_sum, [TAPER_REDUCE_PROD] = TAPER_RED_prod, [TAPER_REDUCE_MAX] = TAPER_RED_max, [TAPER_REDUCE_MIN] = TAPER_RED_min,
-        [TAPER_REDUCE_ANY] = TAPER_RED_any, [TAPER_REDUCE_ALL] = TAPER_RED_all, [TAPER_REDUCE_COUNT] = TAPER_RED_count, [TAPER_REDUCE_NANSUM] = TAPER_RED_nansum,
+        [TAPER_REDUCE_SUM] = TAPER_RED_sum, [TAPER_REDUCE_PROD] = TAPER_RED_prod, [TAPER_REDUCE_MAX] = TAPER_RED_max, [TAPER_REDUCE_MIN] = TAPER_RED_max,
+        [TAPER_REDUCE_ANY] = TAPER_RED_any, [TAPER_REDUCE_ALL] = TAPER_RED_any, [TAPER_REDUCE_COUNT] = TAPER_RED_count, [TAPER_REDUCE_NANSUM] = TAPER_RED_nansum,
     };
     taper_reduce_job j;
     TAPER_TRY(taper__reduce_job(&j, c, rows[kind], dims));
+    if (kind == TAPER_REDUCE_MIN || kind == TAPER_REDUCE_ALL) j.finish = TAPER_RED_FLIPPED;
     return taper__reduce_device(&j, c->row->name);
 }

@@ -15,30 +15,29 @@ template <class R> struct red_best {
     R value;
     int64_t place;
 };
-template <class R, bool SMALLEST> EL_FN bool red_better(R x, int64_t i, const red_best<R> &s) {
+template <class R> EL_FN bool red_better(R x, int64_t i, const red_best<R> &s) {
     if (x != x) return s.value == s.value || i < s.place;
-    return (SMALLEST ? x < s.value : x > s.value) || (x == s.value && i < s.place);
+    return x > s.value || (x == s.value && i < s.place);
 }
-template <class R_, bool SMALLEST> struct red_arg {
+template <class R_> struct red_argmax {
     typedef R_ R;
     typedef red_best<R> S;
     static const int wide = TAPER_RED_WIDE_F32;
-    RED_IN S none(const taper_reduce_args &) { return {SMALLEST ? red_limits<R>::high() : red_limits<R>::low(), INT64_MAX}; }
-    RED_IN void step(const taper_reduce_args &, S &s, R x, int64_t i) {
-        const bool take = (SMALLEST ? x < s.value : x > s.value) || (x != x && s.value == s.value); /* a lane sees rising places */
+    RED_IN S none(const taper_reduce_args &) { return {red_limits<R>::low(), INT64_MAX}; }
+    RED_IN void step(const taper_reduce_args &k, S &s, R x, int64_t i) {
+        x = red_flip(k, x);
+        const bool take = x > s.value || (x != x && s.value == s.value); /* a lane sees rising places */
         s.value = take ? x : s.value;
         s.place = take ? i : s.place;
     }
     RED_IN void join(S &a, const S &b) {
-        if (red_better<R, SMALLEST>(b.value, b.place, a)) a = b;
+        if (red_better<R>(b.value, b.place, a)) a = b;
     }
     RED_IN void store(const taper_reduce_args &k, int64_t o, S s) {
         ((int64_t *)k.other)[o] = s.place == INT64_MAX ? 0 : s.place; /* none was better than the worst value there is */
-        if (k.out) el_store<R>(k.out, o, k.dtype_out, s.value);
+        if (k.out) el_store<R>(k.out, o, k.dtype_out, red_flip(k, s.value));
     }
 };
-template <class R> using red_argmax = red_arg<R, false>;
-template <class R> using red_argmin = red_arg<R, true>;
 
 /* Sums of d = x - shift and of d * d, where the shift is one of the elements: then cancellation costs no more than a few
  * digits however far the mean is from 0. States join as mean and sum of squares (Chan, Golub, LeVeque 1979). */
@@ -47,7 +46,7 @@ template <class R> struct red_moments {
 };
 template <class R> EL_FN R red_mean(const red_moments<R> &s) { return s.shift + s.first / s.count; }
 template <class R> EL_FN R red_square(const red_moments<R> &s) { return s.count > 0 ? s.second - s.first * (s.first / s.count) : 0; }
-template <class R_, bool ROOT> struct red_spread {
+template <class R_> struct red_var {
     typedef R_ R;
     typedef red_moments<R> S;
     static const int wide = TAPER_RED_WIDE_F32;
@@ -71,12 +70,10 @@ template <class R_, bool ROOT> struct red_spread {
     RED_IN void store(const taper_reduce_args &k, int64_t o, S s) {
         R v = red_square(s);
         v = (v < 0 ? 0 : v) / (R)k.p;
-        el_store<R>(k.out, o, k.dtype_out, ROOT ? red_root(v) : v);
+        el_store<R>(k.out, o, k.dtype_out, k.finish == TAPER_RED_ROOT ? red_root(v) : v);
         if (k.other) el_store<R>(k.other, o, k.dtype_other, red_mean(s));
     }
 };
-template <class R> using red_var = red_spread<R, false>;
-template <class R> using red_std = red_spread<R, true>;
 
 /* high + log(sum), sum of e^(x - high): one pass (Milakov, Gimelshein 2018, arXiv:1805.02867). */
 template <class R> struct red_scaled {
@@ -98,9 +95,6 @@ template <class R_> struct red_lse {
 
 #define RED_FLOATS(row) RED_KERNEL(f32_##row, red_##row<float>) RED_KERNEL(f64_##row, red_##row<double>)
 RED_FLOATS(argmax)
-RED_FLOATS(argmin)
 RED_FLOATS(var)
-RED_FLOATS(std)
 RED_FLOATS(lse)
 RED_KERNEL(i64_argmax, red_argmax<int64_t>)
-RED_KERNEL(i64_argmin, red_argmin<int64_t>)

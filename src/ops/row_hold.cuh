@@ -83,9 +83,10 @@ template <class T> EL_FN uint4 row_load_whole(const void *p, int64_t base, int64
     for (int j = 0; j < T::n; j++) x[j] = fill;
     return T::put(x);
 }
-template <class T> EL_FN void row_store_whole(void *p, int64_t base, int64_t n, int v, const float *x) {
-    if ((int64_t)v * T::n < n) *(uint4 *)row_address<T>(p, base + (int64_t)v * T::n) = T::put(x);
+template <class T> EL_FN void row_store_whole(void *p, int64_t base, int64_t n, int v, const uint4 &x) {
+    if ((int64_t)v * T::n < n) *(uint4 *)row_address<T>(p, base + (int64_t)v * T::n) = x;
 }
+template <class T> EL_FN void row_store_whole(void *p, int64_t base, int64_t n, int v, const float *x) { row_store_whole<T>(p, base, n, v, T::put(x)); }
 template <class T> EL_FN void row_store(void *p, const row_place<T> &r, int64_t v, const float *x) {
     if (r.whole(v)) {
         *(uint4 *)row_address<T>(p, r.where(v)) = T::put(x);

@@ -110,7 +110,12 @@ const taper_op taper_op_cumsum = {
     .kernels = cumsum_kernels,
     .vjp = cumsum_vjp,
     .contiguous = 1,
-    .samples = (const taper_sample[]){{"[3,500], 1"}, SCAN_SAMPLES},
+    .samples = (const taper_sample[]){{"[3,500], 1"},
+                                      {"[300,1024], 1", .large = true},
+                                      {"[3,50257], 1", .tolerance = 1e-4, .large = true},
+                                      {"[70,4096], 0", .large = true},
+                                      {"[5000,7], 0", .tolerance = 1e-4, .large = true},
+                                      SCAN_SAMPLES},
 };
 const taper_op taper_op_cumprod = {
     .infer = scan_infer,

@@ -14,6 +14,7 @@ typedef struct taper_scan_args {
     const void *before;  /* the scanned totals, or NULL */
     int64_t outer, n, inner, chunk;
     int chunks, dtype_in, dtype_out, product;
+    int wide; /* four elements at a time, along a row (inner 1) or of neighbouring columns: everything is whole times four and aligned */
 } taper_scan_args;
 
 /* The element of rank (n - 1) / 2 of each of `lines` lines; elements of a line lie `inner` apart. */

@@ -135,6 +135,11 @@ const taper_op taper_op_softmax = {
     .samples = (const taper_sample[]){{"[2,3], dim=1"},
                                       {"[3,40], dim=-1"},
                                       {"[2,70,5], dim=1"},
+                                      {"[300,1024], 1", .large = true},
+                                      {"[9,400], 1"},
+                                      {"[5,9000], 1", .large = true},
+                                      {"[3,50257], 1", .large = true},
+                                      {"[70,4096], 0", .large = true},
                                       {"[4,3], 0"},
                                       {"[], 0"},
                                       {"[0,3], 1"},
@@ -157,7 +162,7 @@ const taper_op taper_op_log_softmax = {
     .saves = TAPER_SAVE_OUT(0),
     .contiguous = 1,
     .upcast = true,
-    .samples = (const taper_sample[]){{"[2,3], dim=1"}, {"[3,40], dim=-1"}, {"[2,70,5], dim=1"}, {"[0,3], 1"}, {"[2,3], -3", .error = "Dimension out of range"}, {0}},
+    .samples = (const taper_sample[]){{"[2,3], dim=1"}, {"[3,40], dim=-1"}, {"[2,70,5], dim=1"}, {"[300,1024], 1", .large = true}, {"[5,9000], 1", .large = true}, {"[3,50257], 1", .large = true}, {"[70,4096], 0", .large = true}, {"[0,3], 1"}, {"[2,3], -3", .error = "Dimension out of range"}, {0}},
 };
 
 static taper_status softmax_backward_cpu(taper_call *c) { return softmax_run(c, c->args[2].i, c->args[0].t, c->args[1].t, false); }

@@ -20,7 +20,9 @@ static taper_status var_mean_infer(taper_call *c) { return variance_infer(c, 2);
 /* Deviations were taken from the mean as a float: what that lost is known. */
 static double variance_finish(double folded, int64_t n, double m, double p) {
     double lost = m - (double)(float)m, left = (double)n - p;
-    return (folded - (double)n * lost * lost) / (left > 0 ? left : 0);
+    double square = folded - (double)n * lost * lost;
+    if (square < 0) square = 0; /* of equal elements rounding may leave less than nothing */
+    return square / (left > 0 ? left : 0);
 }
 static double variance_finish_f64(double folded, int64_t n, double m, double p) {
     (void)m;
@@ -54,16 +56,17 @@ out:
 static taper_status var_cpu(taper_call *c) { return variance_cpu(c, false); }
 static taper_status std_cpu(taper_call *c) { return variance_cpu(c, true); }
 
-static taper_status variance_cuda(taper_call *c, taper_reduce_row row) {
+static taper_status variance_cuda(taper_call *c, bool root) {
     taper_reduce_job j;
     double left = (double)taper__reduce_count(c->args[0].t, &c->args[1]) - variance_correction(c->args);
-    TAPER_TRY(taper__reduce_job(&j, c, row, &c->args[1]));
+    TAPER_TRY(taper__reduce_job(&j, c, TAPER_RED_var, &c->args[1]));
+    if (root) j.finish = TAPER_RED_ROOT;
     j.other = c->nout > 1 ? c->out[1] : NULL;
     j.p = left > 0 ? left : 0;
     return taper__reduce_device(&j, c->row->name);
 }
-static taper_status var_cuda(taper_call *c) { return variance_cuda(c, TAPER_RED_var); }
-static taper_status std_cuda(taper_call *c) { return variance_cuda(c, TAPER_RED_std); }
+static taper_status var_cuda(taper_call *c) { return variance_cuda(c, false); }
+static taper_status std_cuda(taper_call *c) { return variance_cuda(c, true); }
 static const taper_kernel var_kernels[] = {{"cpu", TAPER_CPU, NULL, var_cpu}, {"cuda", TAPER_CUDA, NULL, var_cuda}, {0}};
 static const taper_kernel std_kernels[] = {{"cpu", TAPER_CPU, NULL, std_cpu}, {"cuda", TAPER_CUDA, NULL, std_cuda}, {0}};
 
@@ -96,6 +99,7 @@ static taper_status std_vjp(taper_vjp *v) { return variance_vjp(v, true); }
 #define VARIANCE_SAMPLES                                                                                               \
     {"[2,3]"}, {"[2,3,4], dim=1"}, {"[2,3,4], dim=(0,-1), keepdim=true"}, {"[4,5], dim=0, correction=0"},              \
         {"[3,500], dim=1, correction=2"}, {"[0,3], dim=1"}, {"[2,3], dim=2", .error = "Dimension out of range"},       \
+        {"[3,50257], dim=1", .large = true}, {"[70,4096], dim=0", .large = true},                                      \
         {"[3]:i64", .error = "only support floating point"}, {0}
 
 const taper_op taper_op_var = {

@@ -44,7 +44,7 @@ static taper_status vector_norm_cuda(taper_call *c) {
     if (p == 0) j.row = TAPER_RED_count;
     else if (p == 1) j.row = TAPER_RED_sum_abs;
     else if (p == INFINITY) j.row = TAPER_RED_max_abs;
-    else if (p == -INFINITY) j.row = TAPER_RED_min_abs;
+    else if (p == -INFINITY) j.row = TAPER_RED_max_abs, j.finish = TAPER_RED_FLIPPED;
     else if (p == 2) j.row = TAPER_RED_sum_square, j.finish = TAPER_RED_ROOT;
     else j.finish = TAPER_RED_POWER, j.p = p, j.scale = 1 / p;
     return taper__reduce_device(&j, "linalg.vector_norm");
@@ -87,6 +87,8 @@ const taper_op taper_op_linalg_vector_norm = {
     .vjp = vector_norm_vjp,
     .saves = TAPER_SAVE_ARG(0) | TAPER_SAVE_OUT(0),
     .samples = (const taper_sample[]){{"[2,3]"},
+                                      {"[3,50257], 2, dim=1", .large = true},
+                                      {"[70,4096], 2, dim=0", .large = true},
                                       {"[2,3,4], 1, dim=1"},
                                       {"[2,3,4], inf, dim=(0,-1), keepdim=true"},
                                       {"[2,3], -inf"},
@@ -174,6 +176,9 @@ const taper_op taper_op_logsumexp = {
     .samples = (const taper_sample[]){{"[2,3], 1"},
                                       {"[2,3,4], (0,2), keepdim=true"},
                                       {"[40,70], 0"},
+                                      {"[300,1024], 1", .large = true},
+                                      {"[3,50257], 1", .large = true},
+                                      {"[70,4096], 0", .large = true},
                                       {"[5]:i64, 0"},
                                       {"[0,3], 1"},
                                       {"[2,3], 2", .error = "Dimension out of range"},

@@ -10,7 +10,7 @@
 
 #include "tensor/tensor.h"
 
-enum { TURNS = 20 };
+enum { TURNS = 20, PLACES = 16384, VOCABULARY = 65 };
 static int failed;
 static const char *only;
 static unsigned long long state = 88172645463325252ull;
@@ -21,6 +21,7 @@ static double uniform(void) { /* [-1, 1) */
 
 typedef struct bench_data {
     taper_tensor *x, *y, *row, *mean, *rstd;
+    taper_tensor *tokens; /* PLACES numbers below VOCABULARY */
     int64_t rows, cols;
 } bench_data;
 
@@ -36,6 +37,15 @@ static taper_tensor *bench_tensor(taper_scope *s, taper_dtype dtype, int64_t row
     t = tx_to(s, tx_to(s, taper_scope_own(s, t), &gpu, TAPER_DTYPE_NONE, false, false), NULL, dtype, false, false);
     t = tx_reshape(s, tx_contiguous(s, tx_expand(s, t, shape, 2)), &all, 1);
     return tx_reshape(s, tx_narrow(s, t, 0, 0, n), whole, 2);
+}
+
+static taper_tensor *bench_tokens(taper_scope *s) {
+    static int64_t host[PLACES];
+    taper_device gpu = taper_cuda(0);
+    taper_tensor *t = NULL;
+    for (int i = 0; i < PLACES; i++) host[i] = (int64_t)((uniform() + 1) / 2 * VOCABULARY);
+    if (s->status == TAPER_OK) s->status = taper_tensor_from_data(&t, host, TAPER_I64, 1, (int64_t[1]){PLACES});
+    return tx_to(s, taper_scope_own(s, t), &gpu, TAPER_DTYPE_NONE, false, false);
 }
 
 static int bench_order(const void *a, const void *b) {
@@ -73,6 +83,16 @@ static void do_copy(taper_scope *s, const bench_data *d) { tx_clone(s, d->x); }
 static void do_add(taper_scope *s, const bench_data *d) { tx_add(s, d->x, d->y, taper_int(1)); }
 static void do_gelu(taper_scope *s, const bench_data *d) { tx_gelu(s, d->x, "none"); }
 static void do_bias(taper_scope *s, const bench_data *d) { tx_add(s, d->x, d->row, taper_int(1)); }
+static void do_gelu_backward(taper_scope *s, const bench_data *d) { tx_gelu_backward(s, d->x, d->y, "none"); }
+static void do_gelu_tanh(taper_scope *s, const bench_data *d) { tx_gelu(s, d->x, "tanh"); }
+static void do_transpose(taper_scope *s, const bench_data *d) { tx_contiguous(s, tx_transpose(s, d->x, 0, 1)); }
+/* The heads of attention and the time change places: (batch, time, heads, width / heads). */
+static void do_heads(taper_scope *s, const bench_data *d) {
+    tx_contiguous(s, tx_transpose(s, tx_reshape(s, d->x, (int64_t[4]){d->rows / 1024, 1024, d->cols / 64, 64}, 4), 1, 2));
+}
+static void do_embedding_backward(taper_scope *s, const bench_data *d) {
+    tx_embedding_dense_backward(s, tx_narrow(s, d->x, 0, 0, PLACES), d->tokens, VOCABULARY, -1, false);
+}
 static void do_sum(taper_scope *s, const bench_data *d) { tx_sum(s, d->x, NULL, 0, false, TAPER_DTYPE_NONE); }
 static void do_sum_rows(taper_scope *s, const bench_data *d) { tx_sum(s, d->x, &one, 1, false, TAPER_DTYPE_NONE); }
 static void do_sum_columns(taper_scope *s, const bench_data *d) { tx_sum(s, d->x, &zero, 1, false, TAPER_DTYPE_NONE); }
@@ -93,7 +113,7 @@ static void do_layer_norm(taper_scope *s, const bench_data *d) { tx_layer_norm(s
 static void do_rms_norm(taper_scope *s, const bench_data *d) { tx_rms_norm(s, d->x, &d->cols, 1, d->row, NULL); }
 static void do_layer_norm_backward(taper_scope *s, const bench_data *d) {
     taper_tensor *out[TAPER_MAX_OUTS] = {NULL};
-    if (s->status == TAPER_OK) s->status = taper_layer_norm_backward(out, d->x, d->y, &d->cols, 1, d->mean, d->rstd, d->row, true);
+    if (s->status == TAPER_OK) s->status = taper_layer_norm_backward(out, d->x, d->y, &d->cols, 1, d->mean, d->rstd, d->row, true, NULL);
     for (int i = 0; i < 3; i++) taper_scope_own(s, out[i]);
 }
 
@@ -106,6 +126,7 @@ static void bench_shape(taper_dtype dtype, int64_t rows, int64_t cols, bool all)
     d.row = tx_reshape(&s, bench_tensor(&s, dtype, 1, cols), &cols, 1);
     d.mean = tx_reshape(&s, bench_tensor(&s, TAPER_F32, 1, rows), (int64_t[2]){rows, 1}, 2);
     d.rstd = tx_abs(&s, d.mean);
+    d.tokens = bench_tokens(&s);
     if (s.status != TAPER_OK) {
         failed = 1;
         printf("not ok bench_memory: %s\n", taper_error_message());
@@ -116,6 +137,11 @@ static void bench_shape(taper_dtype dtype, int64_t rows, int64_t cols, bool all)
         bench("copy", dtype, &d, 2 * n, do_copy);
         bench("add", dtype, &d, 3 * n, do_add);
         bench("gelu", dtype, &d, 2 * n, do_gelu);
+        bench("gelu by tanh", dtype, &d, 2 * n, do_gelu_tanh);
+        bench("gelu backward", dtype, &d, 3 * n, do_gelu_backward);
+        bench("transpose", dtype, &d, 2 * n, do_transpose);
+        bench("heads and time", dtype, &d, 2 * n, do_heads);
+        bench("embedding backward", dtype, &d, (double)(PLACES * cols) * (double)taper_dtype_size(dtype), do_embedding_backward);
         bench("add bias", dtype, &d, 2 * n, do_bias);
         bench("sum of all", dtype, &d, n, do_sum);
         bench("sum of columns", dtype, &d, n, do_sum_columns);

@@ -88,8 +88,8 @@ static void elements(taper_dtype dtype) {
         taper_tensor *mean = d[1], *rstd = d[2], *gmean = e[1], *grstd = e[2];
         check("layer_norm", dtype, &s, d[0], e[0], most);
         check("layer_norm_rstd", dtype, &s, d[2], e[2], 1e-5);
-        if (s.status == TAPER_OK) s.status = taper_layer_norm_backward(d, gate, x, length, 1, mean, rstd, r, true);
-        if (s.status == TAPER_OK) s.status = taper_layer_norm_backward(e, ggate, gx, length, 1, gmean, grstd, gr, true);
+        if (s.status == TAPER_OK) s.status = taper_layer_norm_backward(d, gate, x, length, 1, mean, rstd, r, true, NULL);
+        if (s.status == TAPER_OK) s.status = taper_layer_norm_backward(e, ggate, gx, length, 1, gmean, grstd, gr, true, NULL);
         for (int k = 0; k < 3; k++) taper_scope_own(&s, d[k]), taper_scope_own(&s, e[k]);
         check("layer_norm_backward", dtype, &s, d[0], e[0], most);
         check("layer_norm_weight", dtype, &s, d[1], e[1], most);
