@@ -180,15 +180,13 @@ def main():
     p.add_argument("--build", default=os.path.join(HERE, "build"))
     p.add_argument("--python", default=sys.executable, help="the interpreter taper's extension was built for")
     p.add_argument("--no-peer", action="store_true")
-    p.add_argument("--peer-python", default=os.environ.get("TORCH_PYTHON", "/opt/peer/tv/bin/python"))
+    p.add_argument("--peer-python", default=os.environ.get("TORCH_PYTHON", "python3"))
     a = p.parse_args()
     a.taper, a.rounds = os.path.join(a.build, "taper"), a.rounds or (1 if a.quick else 3)
     begin = time.time()
     chosen = a.workload or WORKLOADS[a.device]
     ours_env = dict(os.environ, PYTHONPATH=os.path.abspath(os.path.join(a.build, "python")))
     peer_env = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    if not os.path.exists(a.peer_python):
-        a.peer_python = "python3"
     peer = not a.no_peer and has_torch(a.peer_python)
     arguments = ["--device", a.device, "--seconds", "0.15" if a.quick else "0.4"]
     table, sides = Table(), []
