@@ -44,6 +44,7 @@ CLI_OBJ := $(CLI:%.c=$(BUILD)/obj/%.o)
 all: $(BUILD)/libtaper.so $(BUILD)/libtaper.a $(BUILD)/taper
 
 include scripts/cuda.mk
+include scripts/compat.mk
 include scripts/python.mk
 include scripts/test.mk
 include scripts/scripts.mk

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Prints an assembly file that holds each fatbin given, and the table taper__cuda_images of {name, begin, end} that finds
-# them; ends with a row of zeros. The name is the source's stem: src/ops/softmax.cu is "softmax".
+# Prints an assembly file that holds each file given, and the table $TABLE (taper__cuda_images) of {name, begin, end} that
+# finds them; ends with a row of zeros. A fatbin's name is the source's stem: src/ops/softmax.cu is "softmax".
+table=${TABLE:-taper__cuda_images}
 echo '    .section .note.GNU-stack,"",@progbits'
 echo '    .section .rodata'
 i=0
@@ -15,9 +16,9 @@ for f in "$@"; do
 done
 echo '    .section .data.rel.ro,"aw"'
 echo '    .balign 8'
-echo '    .globl taper__cuda_images'
-echo '    .hidden taper__cuda_images'
-echo 'taper__cuda_images:'
+echo "    .globl $table"
+echo "    .hidden $table"
+echo "$table:"
 n=0
 while [ $n -lt $i ]; do
     echo "    .quad .Lname$n, .Limage$n, .Lend$n"

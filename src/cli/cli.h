@@ -16,6 +16,7 @@ int cli_inspect(int argc, char **argv);
 int cli_convert(int argc, char **argv);
 int cli_bench(int argc, char **argv);
 int cli_doctor(int argc, char **argv);
+int cli_compat(int argc, char **argv);
 int cli_ops(int argc, char **argv);
 int cli_knobs(int argc, char **argv);
 

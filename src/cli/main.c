@@ -13,6 +13,7 @@ static const cli_command commands[] = {
     {"convert", "IN OUT", "writes IN as OUT, .pt or .safetensors by its name", cli_convert},
     {"bench", "WORKLOAD... [--device D] [--quick]", "measures: overhead gemm pointwise mlp gpt2 adamw startup", cli_bench},
     {"doctor", "[--deep] [--pid PID] [--log FILE] [--data FOLDER] [--check NAME,...] [--json] [--verbose] [--list] [--lang zh]", "says why this machine does not train, or trains slowly", cli_doctor},
+    {"compat", "[--gpu GPU] [--driver V] [--image TAG | --torch V --cuda V | --toolkit V | --wheel FILE] [--here] [--matrix] [--json] [--lang zh]", "says whether a GPU and driver run a build of PyTorch, and by which rule", cli_compat},
     {"ops", "[PART]", "lists the operators (with PART in their name) and the kernels that run them", cli_ops},
     {"knobs", "", "lists the environment variables that are read", cli_knobs},
 };

@@ -58,11 +58,12 @@ typedef struct compat_gpu {
 
 /* Code that wants to run: an official build or what a toolkit compiles. */
 typedef struct compat_code {
-    const char *torch_version, *cuda;      /* torch_version NULL: a toolkit's own programs */
+    const char *torch_version, *cuda;      /* torch_version NULL: a toolkit's own programs, "" some file; cuda NULL: unknown */
     const char *architectures, *ptx;       /* "" none; NULL not known */
     const char *strict, *minor;            /* drivers; "" unknown */
-    const doctor_table *table;             /* torch_builds or toolkits */
+    const doctor_table *table;             /* torch_builds or toolkits; NULL */
     int row;
+    bool own; /* the architectures are a file's own, not the table's */
 } compat_code;
 
 typedef struct compat_answer {
@@ -124,11 +125,14 @@ bool compat_matrix(doctor_buffer *b, const char *format, const char *gpu, const 
 typedef struct compat_wheel {
     char torch_version[16], cuda[16];     /* from the name, else from METADATA; "" */
     char architectures[128], ptx[128];    /* of the kernels found in its libraries; "" when none was seen */
-    bool aarch64, cpu, is_torch, scanned; /* scanned: the libraries were looked through */
+    bool aarch64, cpu, is_torch;
+    bool scanned, partial; /* libraries were looked through; not all of their bytes */
     char why[160];                        /* what could not be read; "" */
 } compat_wheel;
 /* False when nothing can be read of the file or its name. */
 bool compat_read_wheel(compat_wheel *out, const char *path);
+/* The same of a file in memory; what the name said (is_torch) stands in *wheel. */
+bool compat_wheel_bytes(compat_wheel *wheel, const void *data, size_t size);
 /* The architectures of the GPU code in `data`, as bits: index 10 * major + minor; ptx likewise. */
 typedef struct compat_kernels {
     bool code[256], ptx[256];

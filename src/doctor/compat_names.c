@@ -48,7 +48,7 @@ static bool names_within(const names_words *asked, const names_words *row) {
             found |= letters && strlen(asked->word[i]) > 2 ? !strncmp(row->word[k], asked->word[i], strlen(asked->word[i])) : !strcmp(row->word[k], asked->word[i]);
         if (!found) return false;
     }
-    return asked->count > 0;
+    return asked->count > 0 && asked->count <= row->count;
 }
 
 /* "8.0", "sm_80", "sm80", "compute_120" give "8.0", "12.0". */

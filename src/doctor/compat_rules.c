@@ -88,6 +88,7 @@ static compat_verdict rules_toolkit(const compat_gpu *gpu, const compat_code *co
 }
 
 static compat_verdict rules_code(const compat_gpu *gpu, const char *driver, const compat_code *code, compat_answer *answer) {
+    const doctor_table *from = code->own ? NULL : code->table;
     char item[16] = "";
     bool weak = false;
     if (rules_jetson(gpu)) {
@@ -96,28 +97,28 @@ static compat_verdict rules_code(const compat_gpu *gpu, const char *driver, cons
     }
     if (!code->torch_version && code->table && !strcmp(code->table->name, "toolkits")) return rules_toolkit(gpu, code, answer);
     if (code->architectures && !*code->architectures && !strcmp(gpu->host, "aarch64")) {
-        RULES_SAY("code", UNSURE, code_aarch64, code->table, code->row, NULL);
+        RULES_SAY("code", UNSURE, code_aarch64, from, code->row, NULL);
         return COMPAT_UNKNOWN;
     }
     if (!code->architectures || (!*code->architectures && (!code->ptx || !*code->ptx))) {
-        RULES_SAY("code", UNSURE, code_unknown, code->table, code->row, NULL);
+        RULES_SAY("code", UNSURE, code_unknown, from, code->row, NULL);
         return COMPAT_UNKNOWN;
     }
     if (rules_item(item, &weak, code->architectures, gpu->cc, false)) {
-        if (weak) RULES_SAY("code", UNSURE, code_weak, code->table, code->row, item);
-        else if (!strcmp(item, gpu->cc)) RULES_SAY("code", GOOD, code_native, code->table, code->row, item, gpu->cc);
-        else RULES_SAY("code", GOOD, code_near, code->table, code->row, item, gpu->cc);
+        if (weak) RULES_SAY("code", UNSURE, code_weak, from, code->row, item);
+        else if (!strcmp(item, gpu->cc)) RULES_SAY("code", GOOD, code_native, from, code->row, item, gpu->cc);
+        else RULES_SAY("code", GOOD, code_near, from, code->row, item, gpu->cc);
         return weak ? COMPAT_UNKNOWN : COMPAT_STRICT;
     }
     if (code->ptx && rules_item(item, &weak, code->ptx, gpu->cc, true)) {
         if (driver && *code->strict && doctor_version_order(driver, code->strict) < 0) {
-            RULES_SAY("code", BAD, code_ptx_driver, code->table, code->row, item, gpu->cc, code->strict);
+            RULES_SAY("code", BAD, code_ptx_driver, from, code->row, item, gpu->cc, code->strict);
             return COMPAT_FAILS;
         }
-        RULES_SAY("code", NOTE, code_ptx, code->table, code->row, item, gpu->cc);
+        RULES_SAY("code", NOTE, code_ptx, from, code->row, item, gpu->cc);
         return COMPAT_PTX;
     }
-    RULES_SAY("code", BAD, code_none, code->table, code->row, gpu->cc, *code->architectures ? code->architectures : code->ptx);
+    RULES_SAY("code", BAD, code_none, from, code->row, gpu->cc, *code->architectures ? code->architectures : code->ptx);
     return COMPAT_FAILS;
 }
 
@@ -179,6 +180,10 @@ static compat_verdict rules_forward(const compat_gpu *gpu, const char *driver, c
 static compat_verdict rules_driver(const compat_gpu *gpu, const char *driver, const compat_code *code, compat_answer *answer) {
     const doctor_table *branches = doctor_table_open("drivers");
     char branch[16];
+    if (!code->cuda) {
+        RULES_SAY("driver", UNSURE, driver_no_cuda, NULL, -1, NULL);
+        return COMPAT_UNKNOWN;
+    }
     if (!*code->strict && !*code->minor) {
         RULES_SAY("driver", UNSURE, driver_unknown, code->table, code->row, code->cuda);
         return COMPAT_UNKNOWN;

@@ -50,6 +50,8 @@ typedef struct doctor_space {
 } doctor_space;
 int doctor_room(doctor *d, const char *path, doctor_space *out); /* statvfs; errno */
 const char *doctor_env(doctor *d, const char *name);             /* NULL when not set */
+/* A variable that process `pid` started with; NULL. *error (may be NULL): errno of reading its environment. Only it is recorded. */
+const char *doctor_process_env(doctor *d, int pid, const char *name, int *error);
 /* The value after "key:" or "key " at the start of a line of a text such as /proc/meminfo; NULL. */
 const char *doctor_field(doctor *d, const char *text, const char *key);
 bool doctor_is_recorded(const doctor *d); /* not this machine: measure nothing */
@@ -60,6 +62,7 @@ const char *doctor_errno(int error); /* "EPERM" */
 /* The cgroup file of this process: v2 `two` or v1 `one` below `controller`, looked for from the process's own group upwards.
  * NULL when there is none. */
 const char *doctor_cgroup(doctor *d, const char *two, const char *controller, const char *one);
+const char *doctor_cgroup_of(doctor *d, int pid, const char *two, const char *controller, const char *one); /* of another process */
 /* CPUs that the quota grants (the least on the way up), 0 without a limit. */
 double doctor_cpu_quota(doctor *d);
 /* Numbers of a list such as "0-3,8": how many, and whether `number` is among them. */

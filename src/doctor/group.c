@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The process's group in the hierarchy of `controller`, or in the unified one for NULL. "" is the root; NULL: none. */
-static const char *group_own(doctor *d, const char *controller) {
-    const char *text = doctor_read(d, "/proc/self/cgroup", NULL, NULL);
+/* The group of a process, 0 for this one, in the hierarchy of `controller`, or in the unified one for NULL. "" is the root; NULL: none. */
+static const char *group_of(doctor *d, int pid, const char *controller) {
+    const char *text = doctor_read(d, pid ? doctor_text(d, "/proc/%d/cgroup", pid) : "/proc/self/cgroup", NULL, NULL);
     for (; text && *text; text += strcspn(text, "\n"), text += *text == '\n') {
         const char *names = memchr(text, ':', strcspn(text, "\n")), *path = names ? memchr(names + 1, ':', strcspn(names + 1, "\n")) : NULL;
         if (!path) continue;
@@ -29,17 +29,19 @@ static const char *group_file(doctor *d, const char *mount, const char *group, c
     }
 }
 
-const char *doctor_cgroup(doctor *d, const char *two, const char *controller, const char *one) {
-    const char *group = two ? group_own(d, NULL) : NULL, *file = group ? group_file(d, "/sys/fs/cgroup", group, two) : NULL;
+const char *doctor_cgroup(doctor *d, const char *two, const char *controller, const char *one) { return doctor_cgroup_of(d, 0, two, controller, one); }
+
+const char *doctor_cgroup_of(doctor *d, int pid, const char *two, const char *controller, const char *one) {
+    const char *group = two ? group_of(d, pid, NULL) : NULL, *file = group ? group_file(d, "/sys/fs/cgroup", group, two) : NULL;
     if (file || !one) return file;
-    group = group_own(d, controller);
+    group = group_of(d, pid, controller);
     return group ? group_file(d, doctor_text(d, "/sys/fs/cgroup/%s", controller), group, one) : NULL;
 }
 
 double doctor_cpu_quota(doctor *d) {
     double least = 0;
     for (int unified = 1; unified >= 0; unified--) {
-        const char *group = group_own(d, unified ? NULL : "cpu");
+        const char *group = group_of(d, 0, unified ? NULL : "cpu");
         if (!group) continue;
         for (char *path = (char *)doctor_text(d, "%s", group);;) {
             double quota = 0, period = 0;

@@ -146,13 +146,28 @@ const char *doctor_link(doctor *d, const char *path) {
     return doctor_text(d, "%s", link);
 }
 
-const char *doctor_read(doctor *d, const char *path, size_t *size, int *error) {
+/* The errno that a recorded machine gives for `path`, 0 when it says nothing. */
+static int machine_refusal(doctor *d, const char *path) {
+    static const struct { const char *name; int value; } names[] = {{"EPERM", EPERM}, {"EACCES", EACCES}, {"ENOENT", ENOENT}, {"EIO", EIO}, {"ENXIO", ENXIO},
+                                                                    {"ENODEV", ENODEV}, {"EBUSY", EBUSY}, {"EROFS", EROFS}, {"ENOSPC", ENOSPC}};
+    const char *answer = machine_answer(d, "open", path);
+    for (int i = 0; answer && i < TAPER_COUNT(names); i++)
+        if (!strcmp(answer, names[i].name)) return names[i].value;
+    return 0;
+}
+
+static void machine_record_refusal(doctor *d, const char *path, int problem) {
+    const char *name = doctor_errno(problem);
+    if (problem && problem != ENOENT) doctor_record(d, doctor_text(d, "/.doctor/open%s", path), name, strlen(name));
+}
+
+static char *machine_bytes(doctor *d, const char *path, size_t *size, int *error) {
     size_t used = 0, room = 4096;
     char *data = NULL;
-    int problem = 0;
-    const char *denied = machine_answer(d, "open", path), *real = d->options.root ? doctor_real(d, path) : path;
-    int fd = denied || !real ? -1 : open(doctor_path(d, real), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0) problem = denied ? EACCES : real ? errno : ENOENT;
+    int problem = machine_refusal(d, path);
+    const char *real = d->options.root ? doctor_real(d, path) : path;
+    int fd = problem || !real ? -1 : open(doctor_path(d, real), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0 && !problem) problem = real ? errno : ENOENT;
     while (fd >= 0) {
         char *more = taper__realloc(data, room + 1);
         if (!more) {
@@ -170,13 +185,58 @@ const char *doctor_read(doctor *d, const char *path, size_t *size, int *error) {
         room *= 4;
     }
     if (fd >= 0) close(fd);
-    if (error) *error = problem;
+    *error = problem;
     char *kept = problem ? NULL : doctor_keep(d, used + 1);
     if (kept && used) memcpy(kept, data, used);
     taper__free(data);
-    if (size) *size = used;
-    if (kept) doctor_record(d, path, kept, used);
+    *size = used;
     return kept;
+}
+
+const char *doctor_read(doctor *d, const char *path, size_t *size, int *error) {
+    int problem;
+    size_t used;
+    const char *data = machine_bytes(d, path, &used, &problem);
+    if (error) *error = problem;
+    if (size) *size = used;
+    if (data) doctor_record(d, path, data, used);
+    else machine_record_refusal(d, path, problem);
+    return data;
+}
+
+/* Only what is asked for is recorded: an environment may hold keys to other things. */
+const char *doctor_process_env(doctor *d, int pid, const char *name, int *error) {
+    const char *path = doctor_text(d, "/proc/%d/environ", pid);
+    if (pid != d->environ.pid) {
+        d->environ.pid = pid;
+        d->environ.data = machine_bytes(d, path, &d->environ.size, &d->environ.problem);
+        if (!d->environ.data) machine_record_refusal(d, path, d->environ.problem);
+        for (size_t i = 0; d->environ.data && d->options.root && i < d->environ.size; i++)
+            if (d->environ.data[i] == '\n') d->environ.data[i] = 0; /* a recorded one may stand in lines */
+    }
+    char *data = d->environ.data, *value = NULL;
+    size_t size = d->environ.size, n = strlen(name);
+    if (error) *error = d->environ.problem;
+    for (size_t i = 0; data && i < size && !value; i += strlen(data + i) + 1)
+        if (!strncmp(data + i, name, n) && data[i + n] == '=') value = data + i + n + 1;
+    if (value && d->options.record) {
+        size_t had = 0;
+        const char *to = doctor_text(d, "%s%s", d->options.record, path), *line = doctor_text(d, "%s=%s", name, value);
+        FILE *f = fopen(to, "re");
+        char old[4096];
+        if (f) {
+            had = fread(old, 1, sizeof old - 1, f);
+            fclose(f);
+        }
+        if (!had || !memmem(old, had, line, strlen(line) + 1)) {
+            if (!had) doctor_record(d, path, line, strlen(line) + 1);
+            else if ((f = fopen(to, "ae"))) {
+                fwrite(line, 1, strlen(line) + 1, f);
+                fclose(f);
+            }
+        }
+    }
+    return value;
 }
 
 static const char *machine_line(doctor *d, const char *path) {
@@ -205,25 +265,12 @@ bool doctor_number(doctor *d, int64_t *out, const char *path, ...) {
     return end != line;
 }
 
-/* The errno that a recorded machine gives for `path`, 0 when it says nothing. */
-static int machine_refusal(doctor *d, const char *path) {
-    static const struct { const char *name; int value; } names[] = {{"EPERM", EPERM}, {"EACCES", EACCES}, {"ENOENT", ENOENT}, {"EIO", EIO}, {"ENXIO", ENXIO},
-                                                                    {"ENODEV", ENODEV}, {"EBUSY", EBUSY}, {"EROFS", EROFS}, {"ENOSPC", ENOSPC}};
-    const char *answer = machine_answer(d, "open", path);
-    for (int i = 0; answer && i < TAPER_COUNT(names); i++)
-        if (!strcmp(answer, names[i].name)) return names[i].value;
-    return 0;
-}
-
 static int machine_tried(doctor *d, const char *path, int problem) {
     if (d->options.root) {
         const char *real = doctor_real(d, path);
         return real && !access(doctor_path(d, real), F_OK) ? 0 : ENOENT;
     }
-    if (problem && problem != ENOENT) {
-        const char *name = doctor_errno(problem);
-        doctor_record(d, doctor_text(d, "/.doctor/open%s", path), name, strlen(name));
-    }
+    machine_record_refusal(d, path, problem);
     machine_record_entry(d, path);
     return problem;
 }
@@ -308,8 +355,13 @@ int doctor_names(doctor *d, const char *path, const char *const **names) {
     static const char *const none[] = {NULL};
     *names = none;
     const char *real = d->options.root ? doctor_real(d, path) : path;
-    DIR *folder = real ? opendir(doctor_path(d, real)) : NULL;
-    if (!folder) return real ? -errno : -ENOENT;
+    int refused = machine_refusal(d, path);
+    DIR *folder = real && !refused ? opendir(doctor_path(d, real)) : NULL;
+    if (!folder) {
+        refused = refused ? refused : real ? errno : ENOENT;
+        machine_record_refusal(d, path, refused);
+        return -refused;
+    }
     int n = 0, room = 0;
     const char **list = NULL;
     for (struct dirent *e; (e = readdir(folder));) {

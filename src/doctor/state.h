@@ -25,6 +25,12 @@ struct doctor {
     int count, capacity;
     const char *recorded_env; /* the lines of .doctor/env so far */
     double seconds;
+    const struct doctor_job *job; /* of --pid, once looked at */
+    struct {
+        int pid, problem;
+        size_t size;
+        char *data;
+    } environ; /* of the process asked last */
 };
 
 /* Path below the root that stands for the machine, or `path` itself. */
