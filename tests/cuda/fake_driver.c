@@ -209,7 +209,7 @@ API cuMemHostAlloc(void **p, size_t size, unsigned flags) {
 }
 API cuMemFreeHost(void *p) { return free(p), fake.pinned_blocks--, 0; }
 API cuMemHostGetDevicePointer_v2(uint64_t *d, void *p, unsigned f) { return (void)f, *d = (uintptr_t)p, 0; }
-API cuPointerGetAttribute(void *v, int a, uint64_t p) { return (void)v, (void)a, (void)p, INVALID_VALUE; }
+API cuPointerGetAttributes(unsigned n, int *a, void **v, uint64_t p) { return (void)n, (void)a, *(unsigned *)v[0] = 0, (void)p, 0; }
 
 /* ---- streams and graphs: work is a list of closures while captured, done at once otherwise ---- */
 typedef struct work {

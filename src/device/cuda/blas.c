@@ -1,9 +1,12 @@
 /* cuBLASLt by run-time table. Each shape's descriptors and chosen algorithm are kept; a repeated call sets pointers
  * only. */
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <taper/cuda.h>
 
 #include "device/cuda/blas.h"
 #include "device/cuda/launch_times.h"
@@ -126,6 +129,10 @@ bool taper__cublaslt_available(char *why, size_t why_size) {
 }
 
 int taper__cublaslt_version(void) { return blas_number; }
+
+static atomic_bool blas_tf32;
+bool taper_cuda_set_matmul_tf32(bool on) { return atomic_exchange(&blas_tf32, on); }
+bool taper__cublaslt_tf32(void) { return atomic_load_explicit(&blas_tf32, memory_order_relaxed); }
 
 static int blas_type(int dtype) {
     switch (dtype) {

@@ -50,6 +50,8 @@ typedef struct taper_gemm {
 bool taper__cublaslt_available(char *why, size_t why_size);
 /* NOT_IMPLEMENTED with cuBLASLt's reason when it has no kernel for the case. Queued on the current stream. */
 taper_status taper__cublaslt_matmul(const taper_gemm *g, int index, const char *op);
+/* What taper_cuda_set_matmul_tf32 chose. */
+bool taper__cublaslt_tf32(void);
 /* 130100 for 13.1.0; 0 when not loaded */
 int taper__cublaslt_version(void);
 

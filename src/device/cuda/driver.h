@@ -158,7 +158,7 @@ typedef struct taper_cu_kernel_node {
     X(host_alloc, "cuMemHostAlloc", 0, (void **p, size_t bytes, unsigned flags))                                       \
     X(host_free, "cuMemFreeHost", 0, (void *p))                                                                        \
     X(host_device_pointer, "cuMemHostGetDevicePointer_v2", 0, (taper_cu_ptr * p, void *host, unsigned flags))          \
-    X(pointer_attribute, "cuPointerGetAttribute", 0, (void *data, int attribute, taper_cu_ptr p))                      \
+    X(pointer_attributes, "cuPointerGetAttributes", 0, (unsigned n, int *attributes, void **data, taper_cu_ptr p))       \
     X(copy_to_device, "cuMemcpyHtoDAsync_v2", 0,                                                                       \
       (taper_cu_ptr dst, const void *src, size_t n, taper_cu_object stream))                                           \
     X(copy_to_host, "cuMemcpyDtoHAsync_v2", 0, (void *dst, taper_cu_ptr src, size_t n, taper_cu_object stream))        \

@@ -133,9 +133,10 @@ bool taper__is_pinned(const void *p) {
 
 bool taper_cuda_is_pinned(const void *p) {
     if (taper__is_pinned(p)) return true;
-    int index = -1;
+    int index = -1, attribute = TAPER_CU_POINTER_MEMORY_TYPE;
     unsigned type = 0;
+    void *answers[] = {&type};
     if (!p || !taper_cuda_device_count(NULL) || taper__cuda_enter(&index)) return false;
-    return !taper__cu.pointer_attribute(&type, TAPER_CU_POINTER_MEMORY_TYPE, (taper_cu_ptr)(uintptr_t)p) &&
-           type == TAPER_CU_MEMORY_TYPE_HOST;
+    /* The call for several attributes knows no error for memory the driver has never seen: the type stays 0. */
+    return !taper__cu.pointer_attributes(1, &attribute, answers, (taper_cu_ptr)(uintptr_t)p) && type == TAPER_CU_MEMORY_TYPE_HOST;
 }
