@@ -16,5 +16,7 @@ check engine base device tensor ops
 check autograd base device tensor ops engine
 for upper in amp nn optim data io dist; do check $upper base device tensor ops engine autograd; done
 check doctor base device tensor io
+# Above the doctor, whose tables and probes it uses; of the engine it sees the public headers only.
+check verify base doctor
 check cli base device tensor ops engine autograd nn optim data io
 exit $status

@@ -14,6 +14,10 @@ TAPER_BEGIN
  * size. */
 TAPER_API void taper_cuda_describe_providers(char *text, size_t size);
 
+/* Whether matrix products of float32 may round their factors to TF32 (10 bits of fraction): several times as fast, errors a thousand
+ * times as large. Off at first, per process, for cuBLASLt on compute capability 8.0 and newer; gives the old value. */
+TAPER_API bool taper_cuda_set_matmul_tf32(bool on);
+
 /* ---- streams: queues of work on one GPU ---- */
 
 /* Each GPU has a default stream of the library's own, which does not wait for the driver's null stream. A thread's

@@ -16,5 +16,6 @@
 #include <taper/scope.h>
 #include <taper/sequential.h>
 #include <taper/threads.h>
+#include <taper/verify.h>
 
 #endif

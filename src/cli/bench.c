@@ -79,7 +79,9 @@ enum { WORKLOADS = sizeof workloads / sizeof *workloads };
 int cli_bench(int argc, char **argv) {
     taper_device device = taper_cpu();
     bool quick = false;
-    int chosen[WORKLOADS], count = 0, rc = 0;
+    int chosen[WORKLOADS], count = 0, rc = 0, sets = 0;
+    const char *with[BENCH_SETS], *on = NULL;
+    char *names[WORKLOADS];
     for (int i = 1; i < argc; i++) {
         const char *value;
         int w = 0;
@@ -90,18 +92,27 @@ int cli_bench(int argc, char **argv) {
         if (!strcmp(argv[i], "--device")) {
             if (!(value = cli_value(argc, argv, &i))) return 2;
             if (taper_device_parse(&device, value) != TAPER_OK) return cli_failed("bench");
-            if (device.type == TAPER_CUDA && device.index < 0) { /* "cuda": tensors must know which one */
-                int index = 0;
-                if (taper_cuda_current_device(&index) != TAPER_OK) return cli_failed("bench");
-                device.index = (int8_t)index;
-            }
+            on = value;
+            continue;
+        }
+        if (!strcmp(argv[i], "--with")) {
+            if (!(value = cli_value(argc, argv, &i))) return 2;
+            if (sets == BENCH_SETS) return cli_usage("bench", "at most 4 sets of libraries, not also", value);
+            with[sets++] = value;
             continue;
         }
         while (w < WORKLOADS && strcmp(workloads[w].name, argv[i])) w++;
         if (w == WORKLOADS || count == WORKLOADS) return cli_usage("bench", "unknown workload or option", argv[i]);
+        names[count] = argv[i];
         chosen[count++] = w;
     }
     if (!count) return cli_usage("bench", "needs a workload", NULL);
+    if (sets) return bench_with(with, sets, names, count, on, quick); /* before this process touches a GPU */
+    if (device.type == TAPER_CUDA && device.index < 0) { /* "cuda": tensors must know which one */
+        int index = 0;
+        if (taper_cuda_current_device(&index) != TAPER_OK) return cli_failed("bench");
+        device.index = (int8_t)index;
+    }
     for (int i = 0; i < count; i++) {
         bench b = {.device = device, .quick = quick, .workload = workloads[chosen[i]].name, .s = TAPER_SCOPE, .params = TAPER_PARAMS};
         if (workloads[chosen[i]].run(&b) != TAPER_OK) rc = cli_failed("bench");

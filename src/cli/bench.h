@@ -50,4 +50,8 @@ taper_status bench_mlp(bench *b);
 taper_status bench_gpt2(bench *b);
 taper_status bench_adamw(bench *b);
 
+/* bench_with.c: the workloads with each set of libraries in turns; the exit code. device NULL: the CPU. */
+enum { BENCH_SETS = 4 };
+int bench_with(const char *const *sets, int count, char *const *workloads, int workload_count, const char *device, bool quick);
+
 #endif

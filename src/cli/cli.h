@@ -17,6 +17,7 @@ int cli_convert(int argc, char **argv);
 int cli_bench(int argc, char **argv);
 int cli_doctor(int argc, char **argv);
 int cli_compat(int argc, char **argv);
+int cli_verify(int argc, char **argv);
 int cli_ops(int argc, char **argv);
 int cli_knobs(int argc, char **argv);
 

@@ -29,6 +29,7 @@ static names_words names_split(const char *text) {
         while (*s && (!isalnum(*s) || *s >= 0x80)) s++;
         while (*s < 0x80 && isalnum(*s)) {
             if (n && isdigit(s[-1]) && isalpha(*s)) break; /* 3090ti, 80gb */
+            if (n == 3 && isdigit(*s) && (!memcmp(w.word[w.count], "rtx", 3) || !memcmp(w.word[w.count], "gtx", 3))) break; /* rtx3090 */
             if (n < NAMES_WORD - 1) w.word[w.count][n++] = (char)tolower(*s);
             s++;
         }

@@ -84,8 +84,17 @@ static void report_head(doctor_buffer *b, const compat_answer *a, bool chinese) 
     doctor_print(b, "\n");
 }
 
+/* " (pytorch/pytorch:TAG)" of a build; nothing where no image is known. */
+static const char *report_tag(char out[96], int row) {
+    const char *tag = doctor_cell(doctor_table_open("torch_builds"), row, "docker_tag");
+    *out = 0;
+    if (*tag) snprintf(out, 96, " (pytorch/pytorch:%.*sruntime)", (int)(strcspn(tag, "{") < 60 ? strcspn(tag, "{") : 60), tag);
+    return out;
+}
+
 static void report_advice(doctor_buffer *b, const compat_answer *a, bool chinese) {
     const doctor_table *t = doctor_table_open("torch_builds");
+    char tag[96];
     if (a->driver_least) {
         report_line(b, COMPAT_SAY_text_needs, chinese, a->driver_least, a->driver_full ? a->driver_full : "?", NULL, NULL);
         doctor_print(b, "\n");
@@ -93,7 +102,7 @@ static void report_advice(doctor_buffer *b, const compat_answer *a, bool chinese
     if (!a->gpu.cc || !*a->driver) return;
     if (a->best >= 0) {
         report_line(b, COMPAT_SAY_text_best, chinese, a->torch_version, doctor_cell(t, a->best, "cuda"),
-                    compat_sentence(compat_verdict_say(a->best_verdict), chinese), NULL);
+                    compat_sentence(compat_verdict_say(a->best_verdict), chinese), report_tag(tag, a->best));
         doctor_print(b, "\n");
     } else if (doctor_table_find(t, 0, "torch", a->torch_version) >= 0) {
         report_line(b, COMPAT_SAY_text_best_none, chinese, a->torch_version, NULL, NULL, NULL);
@@ -101,7 +110,7 @@ static void report_advice(doctor_buffer *b, const compat_answer *a, bool chinese
     }
     if (a->newest >= 0)
         report_line(b, COMPAT_SAY_text_newest, chinese, doctor_cell(t, a->newest, "torch"), doctor_cell(t, a->newest, "cuda"),
-                    compat_sentence(compat_verdict_say(a->newest_verdict), chinese), NULL);
+                    compat_sentence(compat_verdict_say(a->newest_verdict), chinese), report_tag(tag, a->newest));
     else report_line(b, COMPAT_SAY_text_newest_none, chinese, NULL, NULL, NULL, NULL);
     doctor_print(b, "\n");
 }
@@ -116,16 +125,16 @@ void compat_report_text(doctor_buffer *b, const compat_answer *a, bool chinese, 
         const compat_reason *r = &a->reasons[i];
         report_marked(b, r, chinese, colour);
         report_say(b, r->say, chinese, r->arguments);
-        report_cite(b, &sources, r, verbose);
+        report_cite(b, &sources, r, true);
         doctor_print(b, "\n");
     }
     if (a->feature_count) doctor_print(b, "\n%s\n", compat_sentence(COMPAT_SAY_text_features, chinese));
     for (int i = 0; i < a->feature_count; i++) {
         const compat_reason *r = &a->features[i];
-        if (i && !strcmp(a->features[i - 1].topic, r->topic)) doctor_print(b, "      %*s", 13, "");
+        if (i && !strcmp(a->features[i - 1].topic, r->topic)) doctor_print(b, "      %*s", 14, "");
         else {
             report_marked(b, r, chinese, colour);
-            doctor_print(b, " %-13s", r->topic);
+            doctor_print(b, " %-13s ", r->topic);
         }
         report_say(b, r->say, chinese, r->arguments);
         report_cite(b, &sources, r, verbose);

@@ -152,10 +152,18 @@ static compat_verdict rules_gpu(const compat_gpu *gpu, const char *driver, compa
     return COMPAT_STRICT;
 }
 
+/* The row of toolkits that says which drivers run this code's CUDA version. */
+static int rules_kit(const compat_code *code) {
+    const doctor_table *kits = doctor_table_open("toolkits");
+    return code->table == kits ? code->row : code->cuda ? doctor_table_find(kits, 0, "toolkit", code->cuda) : -1;
+}
+
 /* The driver is too old for the CUDA major version: is there a package that helps? */
 static compat_verdict rules_forward(const compat_gpu *gpu, const char *driver, const compat_code *code, compat_answer *answer) {
-    const doctor_table *t = doctor_table_open("forward");
+    const doctor_table *t = doctor_table_open("forward"), *kits = doctor_table_open("toolkits");
+    int kit = rules_kit(code);
     int row = doctor_table_find(t, 0, "toolkit", code->cuda);
+    const char *needs = *code->minor ? code->minor : code->strict;
     char package[32], branch[16];
     snprintf(package, sizeof package, "cuda-compat-%.15s", code->cuda);
     for (char *c = package; *c; c++)
@@ -163,49 +171,50 @@ static compat_verdict rules_forward(const compat_gpu *gpu, const char *driver, c
     snprintf(branch, sizeof branch, "%d", atoi(driver));
     if (*gpu->class && strcmp(gpu->class, "datacenter")) {
         int feature = doctor_table_find(doctor_table_open("features"), 0, "feature", "forward_compat_package");
-        RULES_SAY("driver", BAD, driver_old, code->table, code->row, driver, code->cuda, code->minor);
+        RULES_SAY("driver", BAD, driver_old, kits, kit, driver, code->cuda, needs);
         RULES_SAY("driver", NOTE, driver_forward_class, doctor_table_open("features"), feature, gpu->name);
         return COMPAT_FAILS;
     }
     if (row >= 0 && *gpu->class && doctor_cell_has(t, row, "branches", branch)) {
-        RULES_SAY("driver", NOTE, driver_forward, t, row, driver, code->cuda, code->minor, package);
+        RULES_SAY("driver", NOTE, driver_forward, t, row, driver, code->cuda, needs, package);
         return COMPAT_FORWARD;
     }
-    RULES_SAY("driver", BAD, driver_old, code->table, code->row, driver, code->cuda, code->minor);
+    RULES_SAY("driver", BAD, driver_old, kits, kit, driver, code->cuda, needs);
     if (row < 0 || !*gpu->class) RULES_SAY("driver", NOTE, driver_forward_unknown, NULL, -1, code->cuda);
     else RULES_SAY("driver", NOTE, driver_forward_branch, t, row, package, branch, doctor_cell(t, row, "branches"));
     return COMPAT_FAILS;
 }
 
 static compat_verdict rules_driver(const compat_gpu *gpu, const char *driver, const compat_code *code, compat_answer *answer) {
-    const doctor_table *branches = doctor_table_open("drivers");
+    const doctor_table *branches = doctor_table_open("drivers"), *kits = doctor_table_open("toolkits");
+    int kit = rules_kit(code);
     char branch[16];
     if (!code->cuda) {
         RULES_SAY("driver", UNSURE, driver_no_cuda, NULL, -1, NULL);
         return COMPAT_UNKNOWN;
     }
     if (!*code->strict && !*code->minor) {
-        RULES_SAY("driver", UNSURE, driver_unknown, code->table, code->row, code->cuda);
+        RULES_SAY("driver", UNSURE, driver_unknown, kits, kit, code->cuda);
         return COMPAT_UNKNOWN;
     }
     const char *floor = *code->minor && (!*code->strict || doctor_version_order(code->minor, code->strict) < 0) ? code->minor : code->strict;
     if (!driver) {
-        RULES_SAY("driver", UNSURE, driver_missing, code->table, code->row, gpu->floor && doctor_version_order(gpu->floor, floor) > 0 ? gpu->floor : floor);
+        RULES_SAY("driver", UNSURE, driver_missing, kits, kit, gpu->floor && doctor_version_order(gpu->floor, floor) > 0 ? gpu->floor : floor);
         return COMPAT_UNKNOWN;
     }
     snprintf(branch, sizeof branch, "%d", atoi(driver));
     int row = doctor_table_find(branches, 0, "branch", branch);
     if (row >= 0 && !strcmp(doctor_cell(branches, row, "end_of_life"), "past")) RULES_SAY("driver", NOTE, driver_ended, branches, row, branch);
     if (*code->strict && doctor_version_order(driver, code->strict) >= 0) {
-        RULES_SAY("driver", GOOD, driver_strict, code->table, code->row, driver, code->cuda, code->strict);
+        RULES_SAY("driver", GOOD, driver_strict, kits, kit, driver, code->cuda, code->strict);
         return COMPAT_STRICT;
     }
     if (*code->minor && doctor_version_order(driver, code->minor) >= 0) {
         if (!*code->strict) {
-            RULES_SAY("driver", UNSURE, driver_unknown, code->table, code->row, code->cuda);
+            RULES_SAY("driver", UNSURE, driver_unknown, kits, kit, code->cuda);
             return COMPAT_UNKNOWN;
         }
-        RULES_SAY("driver", GOOD, driver_minor, code->table, code->row, driver, code->cuda, code->minor, code->strict);
+        RULES_SAY("driver", GOOD, driver_minor, kits, kit, driver, code->cuda, code->minor, code->strict);
         int feature = doctor_table_find(doctor_table_open("features"), 0, "feature", "wheel_ptx_jit");
         RULES_SAY("driver", NOTE, driver_minor_limits, doctor_table_open("features"), feature, NULL);
         return COMPAT_MINOR;

@@ -138,9 +138,18 @@ static bool wheel_entry_read(const doctor_zip_entry *e, size_t limit, doctor_pie
     return !e->method && piece(ctx, e->packed, e->bytes < limit ? e->bytes : limit);
 }
 
+/* A library of the package's own: copies of others' (in NAME.libs/, or NVIDIA's by name) hold code for more GPUs than it does. */
 static bool wheel_library(const doctor_zip_entry *e) {
+    static const char *const others[] = {"libcu", "libnv", "libnccl", "libnpp"};
     bool library = doctor_zip_named(e, ".so");
-    for (size_t k = 0; !library && k + 4 < e->name_bytes; k++) library = !memcmp(e->name + k, ".so.", 4);
+    size_t base = 0;
+    for (size_t k = 0; k + 4 < e->name_bytes; k++) {
+        library |= !memcmp(e->name + k, ".so.", 4);
+        if (e->name[k] == '/') base = k + 1;
+        if (k + 5 < e->name_bytes && !memcmp(e->name + k, ".libs/", 6)) return false;
+    }
+    for (int i = 0; i < TAPER_COUNT(others); i++)
+        if (e->name_bytes - base > strlen(others[i]) && !memcmp(e->name + base, others[i], strlen(others[i]))) return false;
     return library;
 }
 

@@ -20,7 +20,7 @@ typedef struct doctor doctor;
 /* ---- machine.c: files, folders, nodes and variables of the machine, or of a recorded one ----
  * A recorded machine is a folder (--root): its files stand for the machine's, and what files cannot show stands below its
  * folder .doctor: open/PATH (the errno of opening or writing PATH, "EPERM"), space/PATH ("total free files_free" in bytes), env
- * ("NAME=value" lines), probe/NAME (the probe's lines). --record writes one while the checks read. */
+ * ("NAME=value" lines), probe/NAME (the probe's lines), elf/PATH (what elf.h reads), ldcache ("NAME PATH" lines). --record writes one while the checks read. */
 
 /* The file's bytes, 0-ended; NULL with *error = the errno. size (may be NULL) is without the end. At most 16 MiB. */
 const char *doctor_read(doctor *d, const char *path, size_t *size, int *error);
@@ -50,6 +50,15 @@ typedef struct doctor_space {
 } doctor_space;
 int doctor_room(doctor *d, const char *path, doctor_space *out); /* statvfs; errno */
 const char *doctor_env(doctor *d, const char *name);             /* NULL when not set */
+/* A regular file that is too large to be read whole, or bytes in memory (data). What is read is not recorded. */
+typedef struct doctor_file {
+    int fd; /* -1 for memory */
+    int64_t size;
+    const unsigned char *data;
+} doctor_file;
+int doctor_file_open(doctor *d, doctor_file *out, const char *path); /* errno */
+bool doctor_pread(const doctor_file *f, void *out, size_t size, uint64_t at); /* all of it, or false */
+void doctor_file_close(doctor_file *f);
 /* A variable that process `pid` started with; NULL. *error (may be NULL): errno of reading its environment. Only it is recorded. */
 const char *doctor_process_env(doctor *d, int pid, const char *name, int *error);
 /* The value after "key:" or "key " at the start of a line of a text such as /proc/meminfo; NULL. */

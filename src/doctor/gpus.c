@@ -17,7 +17,10 @@ int doctor_gpus(doctor *d) {
     return n < 0 ? 0 : n < DOCTOR_GPUS_MAX ? n : DOCTOR_GPUS_MAX;
 }
 
-int64_t doctor_gpu_int(doctor *d, int i, const char *key, int64_t otherwise) { return doctor_fact_int(doctor_nvml(d), otherwise, "gpu.%d.%s", i, key); }
+int64_t doctor_gpu_int(doctor *d, int i, const char *key, int64_t otherwise) {
+    int64_t value = doctor_fact_int(doctor_nvml(d), otherwise, "gpu.%d.%s", i, key), most = (int64_t)1 << 52;
+    return value > most || value < -most ? otherwise : value; /* so that sums and products of any two facts hold */
+}
 bool doctor_gpu_works(doctor *d, int i) { return doctor_gpu_int(d, i, "error", -1) == 0; }
 
 const char *doctor_gpu_name(doctor *d, int i) {
@@ -58,12 +61,35 @@ bool doctor_gpu_visible(doctor *d, int i) {
     return false;
 }
 
+bool doctor_gpu_full(doctor *d, int i) {
+    const int64_t mib = 1 << 20, total = doctor_gpu_int(d, i, "memory_total", 0), share = total / 20 < 2048 * mib ? total / 20 : 2048 * mib;
+    return total > 0 && doctor_gpu_int(d, i, "memory_free", total) < (share > 600 * mib ? share : 600 * mib);
+}
+
+bool doctor_compute_mode_named(doctor *d) {
+    for (int i = 0; i < doctor_gpus(d); i++) {
+        int64_t mode = doctor_gpu_int(d, i, "compute_mode", 0);
+        if (doctor_gpu_visible(d, i) && (mode == 2 || ((mode == 1 || mode == 3) && doctor_gpu_int(d, i, "processes", 0) > 0 && !doctor_fact(doctor_daemons(d), "mps_control")))) return true;
+    }
+    return false;
+}
+
 bool doctor_is_vm(doctor *d) {
     const char *cpu = doctor_read(d, "/proc/cpuinfo", NULL, NULL);
     return cpu && strstr(cpu, " hypervisor");
 }
 
 const char *doctor_listed(doctor *d, const char *list, const char *item) { return doctor_text(d, "%s%s%s", list, *list ? ", " : "", item); }
+
+bool doctor_again(doctor *d, const char *id, const char *numbers) {
+    for (int i = doctor_count(d) - 1; i >= 0; i--) {
+        doctor_finding *f = (doctor_finding *)doctor_get(d, i);
+        if (strcmp(f->id, id)) continue;
+        doctor_evidence(d, f, "%s; %s", f->evidence, numbers);
+        return true;
+    }
+    return false;
+}
 
 enum { GPUS_PROCESSES = 8192, GPUS_FILES = 512 };
 

@@ -138,7 +138,10 @@ static void job_env_ranks(doctor *d, doctor_job *job, const job_entry *scan, int
         const char *rank = doctor_job_rank(d, scan[i].pid, true);
         if (!rank || !job_same_run(d, lead_pid, scan[i].pid)) continue;
         const char *above = doctor_job_rank(d, scan[i].parent, true);
-        doctor_process *p = at >= 0 ? &job->process[at] : job_add(d, job, &scan[i], uptime);
+        doctor_process *p = at >= 0 ? &job->process[at] : NULL;
+        const char *command = p ? p->command : job_command(d, scan[i].pid);
+        if (above && !strcmp(above, rank) && (strstr(command, "multiprocessing") || !strcmp(command, job_command(d, scan[i].parent)))) continue; /* a worker */
+        if (!p) p = job_add(d, job, &scan[i], uptime);
         if (!p || p->uid != uid) continue;
         int parent = job_index(job, p->parent);
         bool own = p->gpu && !(p->forked && parent >= 0 && job->process[parent].gpu);

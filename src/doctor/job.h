@@ -31,6 +31,12 @@ typedef struct doctor_job {
 /* The job of --pid, looked at once. Never NULL; check .problem. */
 const doctor_job *doctor_job_look(doctor *d);
 const doctor_process *doctor_job_lead(doctor *d); /* NULL when there is none to look at */
+/* Stopped by a signal or a debugger: nothing else that it does tells anything. */
+bool doctor_job_stopped(doctor *d, const doctor_process *p);
+/* A worker that has waited for a lock since it was forked; NULL. */
+const doctor_process *doctor_job_deadlocked(doctor *d, int *how_many);
+/* "2 h 10 min" */
+const char *doctor_job_age(doctor *d, double seconds);
 /* A variable of the process's environment at its start; NULL. */
 const char *doctor_job_env(doctor *d, int pid, const char *name);
 /* "3" of RANK / LOCAL_RANK and their like of Slurm and Open MPI; NULL. */
@@ -47,13 +53,15 @@ const char *doctor_job_maps(doctor *d, int pid, const char *name);
  * P.delay_ms (waited for disks), P.majflt, P.memory.0 .1 .2 ("private_dirty shared pss", KiB), P.hot.0 .. .3 ("ms tid name": busiest threads);
  * periods, throttled (of the quota), pressure.cpu pressure.io pressure.memory (ms with some waiting; memory: all waiting), swapped_in (pages);
  * nvml (code of nvmlInit); for each gpu.I: bus, uuid, name, minor, utilisation, power, clock (lists of samples: percent, W, MHz), limit (W), pids (list);
- * xid.N ("GPU CODE", seen while sampling), kmsg (errno), kernel.N (the kernel log's lines of Xid errors). */
+ * xid.N ("GPU CODE", seen while sampling), kmsg (errno), kernel.N (seconds since boot and the text of the kernel log's lines of Xid errors). */
 const doctor_facts *doctor_job_sample(doctor *d);
 typedef struct doctor_job_sampled {
     int pids[JOB_PROCESSES], count, deep; /* threads and memory of the first `deep` */
     char cpu_stat[512];
 } doctor_job_sampled;
+enum { JOB_SAMPLES = 7, JOB_PAUSE_MS = 500 };
 void doctor_job_sampler(doctor_out *o, void *sampled);
+void *doctor_job_gpu_sampler(void *out); /* a thread's function; out is a doctor_out */
 
 /* What a sleeping thread waits for, of its system call or else of the kernel's function. */
 typedef enum doctor_wait {

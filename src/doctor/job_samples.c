@@ -44,7 +44,34 @@ doctor_shares doctor_job_shares(doctor *d, int pid) {
     return s;
 }
 
-/* Whether `word` is the first word of text. */
+bool doctor_job_stopped(doctor *d, const doctor_process *p) { return p->state == 'T' || p->state == 't' || doctor_job_shares(d, p->pid).stopped > 0.5; }
+
+/* Forked workers alone: a spawned one starts with locks of its own. One that ran for a second at some time got past its start. */
+const doctor_process *doctor_job_deadlocked(doctor *d, int *how_many) {
+    enum { YOUNG = 20, STARTED_MS = 1000 };
+    const doctor_job *job = doctor_job_look(d);
+    const doctor_process *first = NULL;
+    *how_many = 0;
+    for (int i = 0; !job->problem && i < job->count; i++) {
+        const doctor_process *p = &job->process[i];
+        const char *what;
+        if (p->role != JOB_WORKER || !p->forked || p->age < YOUNG || !doctor_job_shares(d, p->pid).still) continue;
+        if (doctor_fact_int(doctor_job_sample(d), STARTED_MS, "%d.total_ms", p->pid) >= STARTED_MS || doctor_job_wait(d, p->pid, &what) != WAIT_LOCK) continue;
+        if (!first) first = p;
+        ++*how_many;
+    }
+    return first;
+}
+
+const char *doctor_job_age(doctor *d, double seconds) {
+    long s = seconds > 0 ? (long)seconds : 0;
+    if (s < 120) return doctor_text(d, "%ld s", s);
+    if (s < 7200) return doctor_text(d, "%ld min", s / 60);
+    if (s < 172800) return doctor_text(d, "%ld h %ld min", s / 3600, s % 3600 / 60);
+    return doctor_text(d, "%ld d %ld h", s / 86400, s % 86400 / 3600);
+}
+
+/* Whether the first word of text is among the words. */
 static bool samples_word(const char *text, const char *words) {
     size_t n = strcspn(text, " ");
     for (const char *w = words; n && *w; w += strcspn(w, " "), w += *w == ' ')

@@ -1,5 +1,6 @@
 /* The ladder of probes: bus, module, nodes, libraries, NVML, driver API, context. */
 #include "doctor/ladder.h"
+#include "doctor/state.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -59,7 +60,7 @@ static void ladder_load(doctor_out *o, void *ctx) {
 
 const doctor_facts *doctor_loader(doctor *d) { return doctor_probe(d, "loader", ladder_load, NULL, 10000); }
 
-doctor_rung doctor_ladder(doctor *d) {
+static doctor_rung ladder_climb(doctor *d) {
     const char *const *gpus;
     bool wsl = doctor_is_wsl(d);
     int n = wsl ? 0 : doctor_pci_gpus(d, &gpus), control = doctor_open(d, "/dev/nvidiactl", O_RDWR);
@@ -86,4 +87,10 @@ doctor_rung doctor_ladder(doctor *d) {
     for (int i = 0; i < (int)doctor_fact_int(cuda, 0, "count"); i++)
         if (doctor_fact_int(cuda, -1, "gpu.%d.context", i)) return RUNG_CONTEXT;
     return RUNG_RUNS;
+}
+
+/* Climbed once: every check asks. */
+doctor_rung doctor_ladder(doctor *d) {
+    if (!d->rung) d->rung = (int)ladder_climb(d) + 1;
+    return (doctor_rung)(d->rung - 1);
 }

@@ -156,12 +156,12 @@ static int machine_refusal(doctor *d, const char *path) {
     return 0;
 }
 
-static void machine_record_refusal(doctor *d, const char *path, int problem) {
+void doctor_record_refusal(doctor *d, const char *path, int problem) {
     const char *name = doctor_errno(problem);
     if (problem && problem != ENOENT) doctor_record(d, doctor_text(d, "/.doctor/open%s", path), name, strlen(name));
 }
 
-static char *machine_bytes(doctor *d, const char *path, size_t *size, int *error) {
+char *doctor_bytes(doctor *d, const char *path, size_t *size, int *error) {
     size_t used = 0, room = 4096;
     char *data = NULL;
     int problem = machine_refusal(d, path);
@@ -196,47 +196,45 @@ static char *machine_bytes(doctor *d, const char *path, size_t *size, int *error
 const char *doctor_read(doctor *d, const char *path, size_t *size, int *error) {
     int problem;
     size_t used;
-    const char *data = machine_bytes(d, path, &used, &problem);
+    const char *data = doctor_bytes(d, path, &used, &problem);
     if (error) *error = problem;
     if (size) *size = used;
     if (data) doctor_record(d, path, data, used);
-    else machine_record_refusal(d, path, problem);
+    else doctor_record_refusal(d, path, problem);
     return data;
 }
 
-/* Only what is asked for is recorded: an environment may hold keys to other things. */
-const char *doctor_process_env(doctor *d, int pid, const char *name, int *error) {
-    const char *path = doctor_text(d, "/proc/%d/environ", pid);
-    if (pid != d->environ.pid) {
-        d->environ.pid = pid;
-        d->environ.data = machine_bytes(d, path, &d->environ.size, &d->environ.problem);
-        if (!d->environ.data) machine_record_refusal(d, path, d->environ.problem);
-        for (size_t i = 0; d->environ.data && d->options.root && i < d->environ.size; i++)
-            if (d->environ.data[i] == '\n') d->environ.data[i] = 0; /* a recorded one may stand in lines */
+int doctor_file_open(doctor *d, doctor_file *out, const char *path) {
+    struct stat s;
+    *out = (doctor_file){.fd = -1};
+    const char *real = d->options.root ? doctor_real(d, path) : path;
+    if (!real || machine_answer(d, "open", path)) return real ? EACCES : ENOENT;
+    out->fd = open(doctor_path(d, real), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (out->fd < 0) return errno;
+    int problem = fstat(out->fd, &s) ? errno : S_ISREG(s.st_mode) ? 0 : EINVAL;
+    if (problem) doctor_file_close(out);
+    else out->size = s.st_size;
+    return problem;
+}
+
+bool doctor_pread(const doctor_file *f, void *out, size_t size, uint64_t at) {
+    if (at > (uint64_t)f->size || size > (uint64_t)f->size - at) return false;
+    if (f->data) {
+        if (size) memcpy(out, f->data + at, size);
+        return true;
     }
-    char *data = d->environ.data, *value = NULL;
-    size_t size = d->environ.size, n = strlen(name);
-    if (error) *error = d->environ.problem;
-    for (size_t i = 0; data && i < size && !value; i += strlen(data + i) + 1)
-        if (!strncmp(data + i, name, n) && data[i + n] == '=') value = data + i + n + 1;
-    if (value && d->options.record) {
-        size_t had = 0;
-        const char *to = doctor_text(d, "%s%s", d->options.record, path), *line = doctor_text(d, "%s=%s", name, value);
-        FILE *f = fopen(to, "re");
-        char old[4096];
-        if (f) {
-            had = fread(old, 1, sizeof old - 1, f);
-            fclose(f);
-        }
-        if (!had || !memmem(old, had, line, strlen(line) + 1)) {
-            if (!had) doctor_record(d, path, line, strlen(line) + 1);
-            else if ((f = fopen(to, "ae"))) {
-                fwrite(line, 1, strlen(line) + 1, f);
-                fclose(f);
-            }
-        }
+    for (size_t done = 0; done < size;) {
+        ssize_t n = pread(f->fd, (char *)out + done, size - done, (off_t)(at + done));
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return false;
+        done += (size_t)n;
     }
-    return value;
+    return true;
+}
+
+void doctor_file_close(doctor_file *f) {
+    if (f->fd >= 0) close(f->fd);
+    f->fd = -1;
 }
 
 static const char *machine_line(doctor *d, const char *path) {
@@ -270,7 +268,7 @@ static int machine_tried(doctor *d, const char *path, int problem) {
         const char *real = doctor_real(d, path);
         return real && !access(doctor_path(d, real), F_OK) ? 0 : ENOENT;
     }
-    machine_record_refusal(d, path, problem);
+    doctor_record_refusal(d, path, problem);
     machine_record_entry(d, path);
     return problem;
 }
@@ -334,21 +332,6 @@ int doctor_room(doctor *d, const char *path, doctor_space *out) {
     return 0;
 }
 
-const char *doctor_env(doctor *d, const char *name) {
-    if (!d->options.root) {
-        const char *value = getenv(name), *known = d->recorded_env ? d->recorded_env : "";
-        if (!value || !d->options.record || strstr(known, doctor_text(d, "\n%s=", name))) return value;
-        d->recorded_env = doctor_text(d, "%s%s%s=%s\n", known, *known ? "" : "\n", name, value);
-        doctor_record(d, "/.doctor/env", d->recorded_env, strlen(d->recorded_env));
-        return value;
-    }
-    const char *text = doctor_read(d, "/.doctor/env", NULL, NULL);
-    size_t n = strlen(name);
-    for (; text && *text; text += strcspn(text, "\n"), text += *text == '\n')
-        if (!strncmp(text, name, n) && text[n] == '=') return doctor_text(d, "%.*s", (int)strcspn(text + n + 1, "\n"), text + n + 1);
-    return NULL;
-}
-
 static int machine_order(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }
 
 int doctor_names(doctor *d, const char *path, const char *const **names) {
@@ -359,7 +342,7 @@ int doctor_names(doctor *d, const char *path, const char *const **names) {
     DIR *folder = real && !refused ? opendir(doctor_path(d, real)) : NULL;
     if (!folder) {
         refused = refused ? refused : real ? errno : ENOENT;
-        machine_record_refusal(d, path, refused);
+        doctor_record_refusal(d, path, refused);
         return -refused;
     }
     int n = 0, room = 0;

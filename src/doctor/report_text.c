@@ -54,6 +54,8 @@ const char *doctor_report_text(doctor *d) {
                                  "taper doctor: %d 项故障, %d 项变慢, %d 项正常, %d 项无法判断 (%.1f 秒)\n"),
                  counts[DOCTOR_BROKEN], counts[DOCTOR_SLOW], counts[DOCTOR_OK], counts[DOCTOR_UNKNOWN], d->seconds);
     doctor_print(&b, "%s%s%s\n", s->dim, report_machine(d), s->end);
+    for (int i = 0; i < d->count; i++) /* what a job is and does, also where nothing is wrong */
+        if (d->findings[i].verdict == DOCTOR_OK && d->findings[i].cause) doctor_print(&b, "%s%s%s\n", s->fine, d->findings[i].cause, s->end);
     for (int verdict = DOCTOR_BROKEN; verdict >= DOCTOR_UNKNOWN; verdict--)
         for (int i = 0; i < d->count; i++) {
             const doctor_finding *f = &d->findings[i];
@@ -63,17 +65,20 @@ const char *doctor_report_text(doctor *d) {
             shown++;
         }
     if (more) doctor_print(&b, report_pick(d, "\nand %d more: taper doctor --verbose\n", "\n另有 %d 项: taper doctor --verbose\n"), more);
-    if (verbose) {
+    if (verbose || d->options.deep) { /* who asks for measurements wants to see them */
         doctor_print(&b, "\n");
         for (int i = 0; i < d->count; i++) {
             const doctor_finding *f = &d->findings[i];
-            if (f->verdict == DOCTOR_OK)
+            if (f->verdict == DOCTOR_OK && (verbose || f->check->deep))
                 doctor_print(&b, "%s%-4s%s %-11s %-18s %s\n", s->fine, report_pick(d, "ok", "正常"), s->end, doctor_layer_name(f->check->layer),
                              f->check->name, f->evidence ? f->evidence : "");
         }
-    } else if (!shown) {
-        doctor_print(&b, "%s", report_pick(d, "Nothing found that would stop or slow training. --deep measures; --verbose shows every value.\n",
-                                           "没有发现会阻止或拖慢训练的问题。--deep 做实测, --verbose 显示每个读数。\n"));
+    }
+    if (!verbose && !shown) {
+        doctor_print(&b, "%s", d->options.deep ? report_pick(d, "\nNothing found that would stop or slow training. --verbose shows every value.\n", "\n没有发现会阻止或拖慢训练的问题。--verbose 显示每个读数。\n")
+                               : d->options.pid ? report_pick(d, "Nothing found that would stop or slow this job. --verbose shows every value.\n", "没有发现会阻止或拖慢该任务的问题。--verbose 显示每个读数。\n")
+                                              : report_pick(d, "Nothing found that would stop or slow training. --deep measures; --verbose shows every value.\n",
+                                                            "没有发现会阻止或拖慢训练的问题。--deep 做实测, --verbose 显示每个读数。\n"));
     }
     const char *text = doctor_text(d, "%s", b.data ? b.data : "");
     taper__free(b.data);

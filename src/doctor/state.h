@@ -25,6 +25,12 @@ struct doctor {
     int count, capacity;
     const char *recorded_env; /* the lines of .doctor/env so far */
     double seconds;
+    int rung; /* of the ladder, plus 1 once it was climbed */
+    struct doctor_elf *elves;           /* files looked into so far */
+    const struct doctor_python *python; /* environments, once they were looked for */
+    int python_count;
+    const struct doctor_extension *extensions; /* of the environment that is judged */
+    int extension_count;
     const struct doctor_job *job; /* of --pid, once looked at */
     struct {
         int pid, problem;
@@ -37,5 +43,9 @@ struct doctor {
 const char *doctor_path(doctor *d, const char *path);
 /* With --record: writes the bytes under the recorded machine's name. */
 void doctor_record(doctor *d, const char *path, const void *data, size_t size);
+/* With --record: that `path` cannot be opened. */
+void doctor_record_refusal(doctor *d, const char *path, int problem);
+/* The file's bytes as doctor_read gives them, without recording them. */
+char *doctor_bytes(doctor *d, const char *path, size_t *size, int *error);
 
 #endif

@@ -46,15 +46,6 @@ taper_status taper_nn_gpt_init(taper_nn_gpt *g, taper_params *p, taper_device de
     return status == TAPER_OK ? taper_nn_layer_norm_init(&g->ln, p, "ln", g->width, device) : status;
 }
 
-/* Part `which` of three of qkv, as (batch, heads, time, width / heads). */
-static taper_tensor *gpt_heads(taper_scope *s, taper_tensor *qkv, int which, int64_t heads) {
-    if (!qkv) return NULL;
-    const int64_t *shape = taper_tensor_shape(qkv);
-    int64_t width = shape[2] / 3;
-    taper_tensor *part = tx_narrow(s, qkv, 2, which * width, width);
-    return tx_transpose(s, tx_reshape(s, part, (int64_t[]){shape[0], shape[1], heads, width / heads}, 4), 1, 2);
-}
-
 static taper_tensor *gpt_cast(taper_scope *s, bool half, taper_tensor *t) {
     taper_tensor *cast = NULL;
     if (!half || !t || s->status != TAPER_OK) return t;
@@ -101,13 +92,11 @@ static taper_tensor *gpt_block_half(taper_scope *s, const taper_nn_block *b, tap
 
 static taper_tensor *gpt_block(taper_scope *s, const taper_nn_block *b, taper_tensor *x) {
     if (!x) return NULL;
-    int64_t shape[3];
-    for (int i = 0; i < 3; i++) shape[i] = taper_tensor_shape(x)[i];
-    taper_tensor *qkv = taper_nn_linear_forward(s, &b->qkv, taper_nn_layer_norm_forward(s, &b->ln1, x));
-    taper_tensor *y = taper_nn_attention(s, gpt_heads(s, qkv, 0, b->heads), gpt_heads(s, qkv, 1, b->heads),
-                                         gpt_heads(s, qkv, 2, b->heads), true);
-    y = tx_reshape(s, tx_transpose(s, y, 1, 2), shape, 3);
-    x = tx_add(s, x, taper_nn_linear_forward(s, &b->proj, y), taper_int(1));
+    taper_tensor *qkv = taper_nn_linear_forward(s, &b->qkv, taper_nn_layer_norm_forward(s, &b->ln1, x)), *r[2] = {NULL};
+    if (!qkv) return NULL;
+    taper_status status = taper_flash_attention_packed(r, qkv, b->heads, true, NULL, 0);
+    taper_tensor *y = taper_nn_linear_forward(s, &b->proj, gpt_first(s, status, r, 2));
+    x = tx_add(s, x, y, taper_int(1));
     y = taper_nn_linear_forward(s, &b->fc, taper_nn_layer_norm_forward(s, &b->ln2, x));
     return tx_add(s, x, taper_nn_linear_forward(s, &b->out, taper_nn_gelu(s, y)), taper_int(1));
 }

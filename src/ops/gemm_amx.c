@@ -54,13 +54,15 @@ static void amx_pack(const amx_run *r, const amx_task *t, char *to, bool *plain,
     const taper_gemm *g = r->g;
     int64_t across = of_b ? g->b_col : g->a_row, along = of_b ? g->b_row : g->a_col;
     int64_t end = amx_min(i + squares * AMX_SQUARE, count), group = along == 1 ? t->depth : GEMM_AMX_STEP;
+    int64_t strips = amx_ceil(end - i, GEMM_AMX_SIDE), lag = amx_min(strips, 2), wrap = GEMM_AMX_STEP * along - strips * GEMM_AMX_SIDE;
     for (int64_t y = 0; y < squares; y++) plain[y] = true;
     for (int64_t p = 0; p < t->depth; p += group)
         for (int64_t x = i, strip = 0; x < end; x += GEMM_AMX_SIDE, strip++)
             plain[strip / 2] &= r->kernels->pack[r->type](
                 to + strip * r->strip + p / GEMM_AMX_STEP * r->parts * GEMM_AMX_TILE,
                 (of_b ? t->b : t->a) + (x * across + (t->k0 + p) * along) * r->size, across, along,
-                (int)amx_min(end - x, GEMM_AMX_SIDE), amx_min(t->depth - p, group), of_b);
+                (int)amx_min(end - x, GEMM_AMX_SIDE), amx_min(t->depth - p, group), of_b,
+                lag * GEMM_AMX_SIDE + (strip + lag < strips ? 0 : wrap));
 }
 
 static void amx_square(const amx_run *r, const amx_task *t, int64_t row, int64_t col, bool plain_a) {

@@ -13,8 +13,10 @@ enum {
 
 /* One strip: for every step of k its tiles, one for each part of a number, the large parts first; zeros where width or k
  * end early. src[w across + p along], one of the strides is 1. A tile of A has a row for each w, one of B for each pair
- * of p. false: some number is infinite, NaN or so near the ends of the range that its parts are not of use. */
-typedef bool gemm_amx_pack_fn(char *to, const void *src, int64_t across, int64_t along, int width, int64_t k, bool of_b);
+ * of p. Where along is not 1, src[ahead] is what soon will be read in the place of src[0]. false: some number is infinite, NaN or
+ * so near the ends of the range that its parts are not of use. */
+typedef bool gemm_amx_pack_fn(char *to, const void *src, int64_t across, int64_t along, int width, int64_t k, bool of_b,
+                              int64_t ahead);
 
 /* out[i out_row + j] = first[i first_row + j] (0 where NULL) + sums over `steps` for two strips of A and two of B; a1 or
  * b1 is NULL where there is one. */

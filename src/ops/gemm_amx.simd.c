@@ -81,24 +81,28 @@ VEC_INLINE __mmask16 amx_first(int64_t n) { return n >= 16 ? 0xffff : n > 0 ? (_
 
 /* One strip of floats; any: see amx_split_any. Returns the largest number's bits, without sign. */
 VEC_INLINE uint32_t amx_pack(const bool any, char *to, const float *src, int64_t across, int64_t along, int width,
-                             int64_t k, bool of_b) {
+                             int64_t k, bool of_b, int64_t ahead) {
     __m512i odd = _mm512_set_epi16(63, 61, 59, 57, 55, 53, 51, 49, 47, 45, 43, 41, 39, 37, 35, 33, 31, 29, 27, 25, 23, 21,
                                    19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
     const __m512i high = _mm512_set1_epi32((int)0xffff0000); /* the low part of a denormal has bits below */
     __m512i most = _mm512_setzero_si512();
     const __mmask16 wide = amx_first(width);
+    const int64_t next = GEMM_AMX_SIDE * across - k; /* of rows: from the end of these to the next strip's */
     for (int64_t p = 0; p < k; p += GEMM_AMX_STEP, to += GEMM_AMX_PARTS * GEMM_AMX_TILE) {
         const __mmask16 first = amx_first(k - p), second = amx_first(k - p - 16);
+        const int64_t far = 2 * GEMM_AMX_STEP + (p + 2 * GEMM_AMX_STEP < k ? 0 : next);
         for (int i = 0; i < 16; i++) {
             __m512 x, y; /* numbers whose parts become pairs of neighbours */
             if (along == 1) {
                 const float *from = src + i * across + p;
+                _mm_prefetch((const char *)(from + far), _MM_HINT_T0);
+                _mm_prefetch((const char *)(from + far + 16), _MM_HINT_T0);
                 x = _mm512_maskz_loadu_ps(i < width ? first : 0, from);
                 y = _mm512_maskz_loadu_ps(i < width ? second : 0, from + 16);
             } else {
                 const float *from = src + (p + 2 * i) * along;
-                _mm_prefetch((const char *)(from + GEMM_AMX_STEP * along), _MM_HINT_T0);
-                _mm_prefetch((const char *)(from + (GEMM_AMX_STEP + 1) * along), _MM_HINT_T0);
+                _mm_prefetch((const char *)(from + ahead), _MM_HINT_T0);
+                _mm_prefetch((const char *)(from + along + ahead), _MM_HINT_T0);
                 x = _mm512_maskz_loadu_ps(p + 2 * i < k ? wide : 0, from);
                 y = _mm512_maskz_loadu_ps(p + 2 * i + 1 < k ? wide : 0, from + along);
             }
@@ -116,15 +120,18 @@ VEC_INLINE uint32_t amx_pack(const bool any, char *to, const float *src, int64_t
     return _mm512_reduce_max_epu32(most);
 }
 
-static bool amx_pack_f32(char *to, const void *src, int64_t across, int64_t along, int width, int64_t k, bool of_b) {
-    uint32_t most = along == 1 ? amx_pack(false, to, src, across, 1, width, k, of_b)
-                               : amx_pack(false, to, src, 1, along, width, k, of_b);
+static bool amx_pack_f32(char *to, const void *src, int64_t across, int64_t along, int width, int64_t k, bool of_b,
+                         int64_t ahead) {
+    uint32_t most = along == 1 ? amx_pack(false, to, src, across, 1, width, k, of_b, ahead)
+                               : amx_pack(false, to, src, 1, along, width, k, of_b, ahead);
     if (most < AMX_LARGE && (most >= AMX_SMALL || most == 0)) return true;
-    amx_pack(true, to, src, across, along, width, k, of_b);
+    amx_pack(true, to, src, across, along, width, k, of_b, ahead);
     return false;
 }
 
-static bool amx_pack_bf16(char *to, const void *source, int64_t across, int64_t along, int width, int64_t k, bool of_b) {
+static bool amx_pack_bf16(char *to, const void *source, int64_t across, int64_t along, int width, int64_t k, bool of_b,
+                          int64_t ahead) {
+    (void)ahead;
     const uint16_t *src = source;
     const __mmask16 wide = amx_first(width);
     for (int64_t p = 0; p < k; p += GEMM_AMX_STEP, to += GEMM_AMX_TILE) {

@@ -73,6 +73,8 @@ PW_FN float f32_normal(float x) {
 }
 PW_FN float f32_sigmoid(float x) { return f32_inverse(1 + expf(-x)); }
 PW_FN double f64_sigmoid(double x) { return 1 / (1 + exp(-x)); }
+PW_FN float f32_gelu_gate(float x) { return f32_sigmoid(1.5957691216f * x * (1 + 0.044715f * x * x)); }
+PW_FN double f64_gelu_gate(double x) { return f64_sigmoid(1.5957691216057307117 * x * (1 + 0.044715 * x * x)); }
 PW_FN double f64_normal(double x) { return 0.5 * (1 + erf(x * 0.70710678118654752440)); }
 PW_FN float f32_normal_density(float x) { return f32_bell(x) * 0.398942280f; }
 PW_FN double f64_normal_density(double x) { return exp(-0.5 * x * x) * 0.39894228040143267794; }

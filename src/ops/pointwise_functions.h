@@ -50,6 +50,8 @@ PW_FN double f64_sigmoid(double x) {
     double e = exp(-fabs(x));
     return (x < 0 ? e : 1) / (1 + e);
 }
+PW_FN float f32_gelu_gate(float x) { return vm_gelu_gatef(x); }
+PW_FN double f64_gelu_gate(double x) { return f64_sigmoid(1.5957691216057307117 * x * (1 + 0.044715 * x * x)); }
 PW_FN float f32_normal(float x) { return vm_normalf(x); }
 PW_FN double f64_normal(double x) { return 0.5 * (1 + erf(x * 0.70710678118654752440)); }
 PW_FN float f32_normal_density(float x) { return vm_normal_densityf(x); }

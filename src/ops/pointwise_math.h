@@ -135,8 +135,8 @@ PW_FN real M(mish_slope)(real x) {
     return t + x * M(sigmoid)(x) * (1 - t * t);
 }
 PW_FN real M(gelu_slope)(real x) { return M(normal)(x) + x * M(normal_density)(x); }
-/* gelu by tanh is x s(u) with u twice the argument of that tanh. */
+/* gelu by tanh is x gate, gate = s(u) with u twice the argument of that tanh. */
 PW_FN real M(gelu_tanh_slope)(real x) {
-    real z = x * x, s = M(sigmoid)((real)1.5957691216057307117 * x * (1 + (real)0.044715 * z));
-    return s + x * s * (1 - s) * (real)1.5957691216057307117 * (1 + (real)0.134145 * z);
+    real s = M(gelu_gate)(x);
+    return s + x * s * (1 - s) * ((real)1.5957691216057307117 + (real)0.21406444881780074 * (x * x));
 }

@@ -111,6 +111,7 @@ static taper_status product_vendor(const taper_product *p) {
                     .stride_a = p->a.batch, .stride_b = p->b.batch, .stride_c = p->m * p->n, .stride_out = p->m * p->n, .alpha = p->alpha,
                     .beta = p->beta, .aux = p->aux ? taper__data(p->aux) : NULL, .stride_aux = p->m * p->n};
     if (p->bias) g.bias = taper__data(p->bias);
+    g.tf32 = g.dtype_a == TAPER_F32 && taper__cublaslt_tf32();
     if (!p->k || !g.epilogue || !taper_dtype_is_float((taper_dtype)p->c->dtype) || !taper__product_has_cublaslt(NULL, NULL) ||
         !product_layout(p->a, p->m, p->k, &g.trans_a, &g.lda) || !product_layout(p->b, p->k, p->n, &g.trans_b, &g.ldb))
         return TAPER_NOT_IMPLEMENTED;

@@ -144,8 +144,9 @@ static inline float vm_tanhf(float x) {
     return copysignf(a < 0.35f ? VM_FMA(-h, q, h) : q, x);
 }
 
+/* 0 where it would be subnormal. */
 static inline float vm_sigmoidf(float x) {
-    float e = vm_expf(-fabsf(x));
+    float e = vm_exp_normalf(-fabsf(x));
     return (x < 0.0f ? e : 1.0f) / (1.0f + e);
 }
 
@@ -172,18 +173,32 @@ static inline float vm_erff(float x) {
     return a < 1.0f ? near : far;
 }
 
-/* The normal distribution: density and what lies below x. The tail beyond |x| is e^(-x^2 / 2) P(u), u = 0.325 |x| / (1 + 0.325 |x|),
- * P fitted to 5e-9 everywhere and, up to 3, to 4e-7 of the tail itself. */
-static inline float vm_bellf(float x) { /* e^(-x^2 / 2) as a power of 2 */
-    float y = x * (x * -0.721347520f), m = y + 12582912.0f, r = y - (m - 12582912.0f);
+/* 2^r for |r| <= 1/2 */
+static inline float vm_exp2_poly(float r) {
     float p = 1.53533649e-4f;
     p = VM_FMA(p, r, 1.33988773e-3f);
     p = VM_FMA(p, r, 9.61843692e-3f);
     p = VM_FMA(p, r, 5.55033237e-2f);
     p = VM_FMA(p, r, 2.40226477e-1f);
     p = VM_FMA(p, r, 6.93147182e-1f);
-    p = VM_FMA(p, r, 1.0f);
-    return y < -126.0f ? 0.0f : p * vm_scale(vm_bits(m));
+    return VM_FMA(p, r, 1.0f);
+}
+
+/* What gelu by tanh multiplies x with: the sigmoid of u = 1.59577 x (1 + 0.044715 x^2), whose factors hold 1 / ln2 here so that
+ * e^-u is a power of 2. From 2^128 on that is infinity and the result 0. */
+static inline float vm_gelu_gatef(float x) {
+    float y = x * VM_FMA(x * x, -0.102943242f, -2.30220819f);
+    y = y < -126.0f ? -126.0f : y;
+    y = y > 128.0f ? 128.0f : y;
+    float m = y + 12582912.0f;
+    return 1.0f / VM_FMA(vm_exp2_poly(y - (m - 12582912.0f)), vm_scale(vm_bits(m)), 1.0f);
+}
+
+/* The normal distribution: density and what lies below x. The tail beyond |x| is e^(-x^2 / 2) P(u), u = 0.325 |x| / (1 + 0.325 |x|),
+ * P fitted to 5e-9 everywhere and, up to 3, to 4e-7 of the tail itself. */
+static inline float vm_bellf(float x) { /* e^(-x^2 / 2) as a power of 2 */
+    float y = x * (x * -0.721347520f), m = y + 12582912.0f, r = y - (m - 12582912.0f);
+    return y < -126.0f ? 0.0f : vm_exp2_poly(r) * vm_scale(vm_bits(m));
 }
 static inline float vm_normal_densityf(float x) { return vm_bellf(x) * 0.398942280f; }
 static inline float vm_normalf(float x) {

@@ -148,6 +148,35 @@ static void test_gpus(void) {
     report(!*found, "gpus_are_found_by_their_names", found);
 }
 
+/* Single facts that are often told wrong. */
+static void test_facts(void) {
+    static const struct fact {
+        const char *name, *table, *column, *key, *cell, *value;
+    } facts[] = {
+        {"sm_90a_came_with_12_0", "features", "feature", "tma_wgmma_clusters", "toolkit", "12.0"},
+        {"graphs_came_with_10_0", "features", "feature", "cuda_graphs", "toolkit", "10.0"},
+        {"transformer_engine_needs_12_1", "features", "feature", "fp8_transformer_engine", "toolkit", "12.1"},
+        {"fp8_units_from_8_9", "features", "feature", "fp8_tensor_cores", "cc", "8.9"},
+        {"mig_a100_driver", "features", "feature", "mig_a100", "driver", "450.80.02"},
+        {"mig_h100_driver", "features", "feature", "mig_h100", "driver", "525.85.12"},
+        {"hopper_first_toolkit", "cc", "cc", "9.0", "toolkit", "11.8"},
+        {"ampere_first_toolkit", "cc", "cc", "8.0", "toolkit", "11.0"},
+        {"ada_first_toolkit", "cc", "cc", "8.9", "toolkit", "11.8"},
+        {"volta_last_branch", "cc", "cc", "7.0", "last_branch", "580"},
+        {"volta_last_toolkit", "cc", "cc", "7.0", "last_toolkit", "12.9"},
+        {"kepler_last_branch", "cc", "cc", "3.5", "last_branch", "470"},
+        {"blackwell_wants_open_modules", "gpus", "gpu", "B200", "kernel_module", "open"},
+        {"volta_wants_closed_modules", "gpus", "gpu", "V100-SXM2-32GB", "kernel_module", "proprietary"},
+        {"a100_int8", "gpus", "gpu", "A100-SXM4-80GB", "int8", "624"},
+        {"branch_580_is_long_term", "drivers", "branch", "580", "kind", "LTS"},
+    };
+    for (int i = 0; i < TAPER_COUNT(facts); i++) {
+        const doctor_table *t = doctor_table_open(facts[i].table);
+        const char *cell = doctor_cell(t, doctor_table_find(t, 0, facts[i].column, facts[i].key), facts[i].cell);
+        report(!strcmp(cell, facts[i].value), facts[i].name, *cell ? cell : "no such fact");
+    }
+}
+
 /* ---- questions ---- */
 typedef struct question {
     const char *name, *gpu, *driver, *torch_version, *cuda, *image, *toolkit;
@@ -184,6 +213,10 @@ static const question questions[] = {
     {"image_2_1_cuda12_1_exists", "A100", "535.54.03", .image = "pytorch/pytorch:2.1.0-cuda12.1-cudnn8-runtime", .verdict = COMPAT_STRICT, .says = {"2.1.0-cuda12.1-cudnn8-runtime is in public use"}},
     {"h100_fp16_989_dense", "H100 SXM", "535.129.03", "2.4", "12.1", .verdict = COMPAT_STRICT, .says = {"989 TFLOPS dense", "900 GB/s"}},
     {"rtx_3090_is_8_6", "RTX 3090", "535.54.03", "2.7", "11.8", .verdict = COMPAT_STRICT, .says = {"compute capability 8.6"}},
+    {"rtx3090_in_one_word", "rtx3090ti", "535.54.03", "2.7", "11.8", .verdict = COMPAT_STRICT, .says = {"GPU: RTX 3090 Ti (compute capability 8.6"}},
+    {"a_similar_name_is_no_match", "A10G", "535.54.03", "2.7", "11.8", .verdict = COMPAT_UNKNOWN, .says = {"do not know the GPU A10G"}},
+    {"mig_instance_is_its_gpu", "NVIDIA A100-SXM4-80GB MIG 1g.10gb", "535.54.03", "2.7", "11.8", .verdict = COMPAT_STRICT, .says = {"80 GB HBM2e"}},
+    {"name_of_several_architectures", "4000", "535.54.03", "2.7", "11.8", .verdict = COMPAT_UNKNOWN, .says = {"of different compute capability"}},
     {"rtx_4090_is_8_9", "RTX 4090", "535.54.03", "2.7", "11.8", .verdict = COMPAT_STRICT, .says = {"compute capability 8.9", "8.6, which compute capability 8.9 runs too"}},
     {"compile_since_2_0", "A100", "535.54.03", "2.0", "11.7", .verdict = COMPAT_STRICT, .says = {"torch.compile works"}},
     {"compile_not_in_1_13", "A100", "535.54.03", "1.13", "11.7", .verdict = COMPAT_STRICT, .says = {"no: torch.compile came with PyTorch 2.0"}},
@@ -215,6 +248,7 @@ static const question questions[] = {
     {"h100_sxm_not_520", "H100-SXM5", "520.61.05", "2.7", "11.8", .verdict = COMPAT_FAILS, .says = {"needs driver 525.85.05"}},
     {"h100_model_decides", "H100", "525.60.13", "2.7", "11.8", .verdict = COMPAT_UNKNOWN, .says = {"some models of H100"}},
     {"cuda_13_needs_580", "RTX 4090", "575.57.08", "2.9", "13.0", .verdict = COMPAT_FAILS, .says = {"580.65.06 or newer is needed"}},
+    {"no_minor_compatibility_before_cuda_11", "T4", "418.87", .toolkit = "10.2", .verdict = COMPAT_FAILS, .says = {"too old for CUDA 10.2: 440.33 or newer"}},
     {"forward_package_on_a_data_centre_gpu", "A100", "535.54.03", "2.9", "13.0", .verdict = COMPAT_FORWARD, .says = {"cuda-compat-13-0"}},
     {"forward_package_not_for_every_branch", "A100", "560.35.03", "2.9", "13.0", .verdict = COMPAT_FAILS, .says = {"does not support driver branch 560"}},
     {"driver_branch_drops_volta", "V100", "590.48.01", "2.10", "12.6", .verdict = COMPAT_FAILS, .says = {"580 is the last that drives V100"}},
@@ -241,7 +275,7 @@ static const question questions[] = {
     {"version_and_cuda_contradict", "A100", "560.35.03", "2.7.0+cu118", "12.6", .verdict = COMPAT_UNKNOWN, .says = {"contradict"}},
     {"version_and_cuda_agree", "A100", "560.35.03", "2.7.0+cu126", "12.6.3", .verdict = COMPAT_STRICT},
     {"cpu_wheel", "A100", "560.35.03", "2.7.0+cpu", .verdict = COMPAT_FAILS, .says = {"runs on the CPU alone"}},
-    {"torch_2_7_not_for_every_card_blackwell", "RTX 5090", "570.86.16", "2.7", "12.6", .verdict = COMPAT_FAILS, .says = {"no code for compute capability 12.0", "Best official build of PyTorch 2.7 here: CUDA 12.8"}},
+    {"torch_2_7_not_for_every_card_blackwell", "RTX 5090", "570.86.16", "2.7", "12.6", .verdict = COMPAT_FAILS, .says = {"no code for compute capability 12.0", "Best official build of PyTorch 2.7 here: CUDA 12.8", "pytorch/pytorch:2.7.1-cuda12.8-cudnn9-runtime"}},
     {"torch_2_7_not_for_every_card_volta", "V100", "535.54.03", "2.7", "12.8", .verdict = COMPAT_FAILS, .says = {"no code for compute capability 7.0", "Best official build of PyTorch 2.7 here: CUDA 11.8"}},
     {"torch_2_7_on_blackwell_cu128", "B200", "570.133.20", "2.7", "12.8", .verdict = COMPAT_STRICT, .says = {"open kernel modules"}},
     {"b300_runs_10_0_code", "B300", "580.82.07", "2.7", "12.8", .verdict = COMPAT_STRICT, .says = {"machine code 10.0, which compute capability 10.3 runs too"}},
@@ -414,6 +448,9 @@ static void test_wheels(const char *folder) {
     taper_status st = taper__sink_function(&sink, grow, &file);
     if (!st) st = taper__zip_add(&zip, "torch-2.6.0.dist-info/METADATA", meta, strlen(meta));
     if (!st) st = taper__zip_add(&zip, "torch/lib/libtorch_cuda.so", library, n);
+    library[77 + 16 + 28] = 70; /* what others' libraries hold says nothing of this one */
+    if (!st) st = taper__zip_add(&zip, "torch/lib/libcudnn_ops.so.9", library, n);
+    if (!st) st = taper__zip_add(&zip, "torch.libs/libx.so", library, n);
     if (!st) st = taper__zip_finish(&zip);
     taper__zip_writer_free(&zip);
     st = taper__sink_close(&sink, st);
@@ -511,6 +548,7 @@ int main(void) {
     test_toolkits();
     test_builds();
     test_gpus();
+    test_facts();
     for (int i = 0; i < TAPER_COUNT(questions); i++) ask(&questions[i]);
     test_sentences();
     test_public();

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "doctor/doctor.h"
+#include "doctor/tables.h"
 
 enum { EXPECT_MAX = 128, SEEN_MAX = 512 };
 static int failures, passed;
@@ -185,6 +186,7 @@ int main(int argc, char **argv) {
     char path[600], name[400];
     int n = scandir(cases, &list, is_case, by_name), damaged = argc > 2 ? atoi(argv[2]) : 3;
     if (n <= 0 || !mkdtemp(folder)) return printf("not ok doctor: no cases in %s\n", cases), 1;
+    doctor_table_open("gpus"); /* tables are read once and kept */
     int64_t live = taper__alloc_live();
     for (int i = 0; i < n; i++) {
         snprintf(path, sizeof path, "%s/%s", cases, list[i]->d_name);

@@ -115,7 +115,7 @@ int main(int argc, char **argv) {
     scan("log10", vm_log10f, log10, -INFINITY, INFINITY, limit, step);
     scan("log1p", vm_log1pf, log1p, -INFINITY, INFINITY, limit, step);
     scan("tanh", vm_tanhf, tanh, -INFINITY, INFINITY, limit, step);
-    scan("sigmoid", vm_sigmoidf, sigmoid, -INFINITY, INFINITY, 2.3, step);
+    scan("sigmoid", vm_sigmoidf, sigmoid, -87.3f, INFINITY, 2.3, step);
     scan("erf", vm_erff, erf, -INFINITY, INFINITY, limit, step);
     scan("normal", vm_normalf, normal, -0.5f, INFINITY, 2.5, step);
     scan("normal_tail", vm_normalf, normal, -3, -0.5f, 20, step);

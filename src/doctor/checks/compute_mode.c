@@ -15,9 +15,10 @@ static void compute_mode_run(doctor *d) {
         bool exclusive = mode == 1 || mode == 3;
         if (!doctor_gpu_visible(d, i)) continue;
         if (mode == 2 || (exclusive && holders > 0 && !mps)) {
+            if (mode == 2 && doctor_again(d, "compute-mode-prohibited", doctor_text(d, "%s: the same", name))) continue;
             doctor_finding *f = doctor_find(d, DOCTOR_BROKEN, mode == 2 ? "compute-mode-prohibited" : "compute-mode-taken", "https://docs.nvidia.com/deploy/mps/index.html");
             int pid = first ? atoi(first) : 0;
-            const char *comm = pid > 0 ? doctor_line(d, "/proc/%d/comm", pid) : NULL;
+            const char *comm = pid > 0 && !doctor_container(d) ? doctor_line(d, "/proc/%d/comm", pid) : NULL;
             doctor_evidence(d, f, "%s: compute mode %s%s", name, names[mode], exclusive ? doctor_text(d, "; held by pid %d (%s)", pid, comm ? comm : "not seen from here") : "");
             if (mode == 2) {
                 doctor_cause(d, f, "%s lets no process compute: every context fails with 46 (devices are busy or unavailable).", "%s 禁止任何计算进程: 创建上下文都会报 46 (busy or unavailable)。", name);

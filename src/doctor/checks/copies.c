@@ -16,6 +16,10 @@ static void copies_link_found(doctor *d, const doctor_facts *f, int i, double h2
     const char *seen = doctor_text(d, "GPU %d: %.1f GB/s to the GPU, %.1f from it (pinned); link under load PCIe %lld.0 x%lld (%.1f GB/s), at most %lld.0 x%lld", i, h2d, d2h,
                                    (long long)gen, (long long)width, rate, (long long)most, (long long)wide);
     if (rate > 0 && rate < full * 0.99 && worst < COPIES_LINK_LEAST * full) {
+        if (doctor_said(d, "pcie-link-narrow", NULL) || doctor_said(d, "pcie-slot-narrow", NULL)) {
+            doctor_fine(d, "%s: %.0f %%, as the narrow link has it", seen, 100 * worst / full);
+            return;
+        }
         doctor_finding *p = doctor_find(d, DOCTOR_SLOW, "deep-pcie-link", "https://github.com/janhq/jan/issues/183");
         doctor_evidence(d, p, "%s", seen);
         doctor_cause(d, p, "GPU %d runs on a PCIe %lld.0 x%lld link even under load; it could use %lld.0 x%lld: copies reach %.0f %% of what they could.",
@@ -60,10 +64,12 @@ static void copies_gpu(doctor *d, const doctor_facts *f, int i) {
     int64_t gen = doctor_fact_int(f, 0, "gpu.%d.link_gen", i), width = doctor_fact_int(f, 0, "gpu.%d.link_width", i);
     if (doctor_pcie_rate(gen, width) > 0) text = doctor_text(d, "%s (PCIe %lld.0 x%lld: %.0f %%)", text, (long long)gen, (long long)width, 100 * h2d / doctor_pcie_rate(gen, width));
     if (d2d > 0) text = doctor_text(d, "%s; its memory %.0f GB/s", text, d2d);
+    if (doctor_is_slice(d, name)) peak = 0;
     if (d2d > 0 && peak > 0) text = doctor_text(d, "%s (%.0f %% of %.0f)", text, 100 * d2d / peak, peak);
     bool memory = d2d <= 0 || peak <= 0 || d2d >= COPIES_MEMORY_LEAST * peak;
-    if (memory && copies_link_good(f, i, h2d, d2h)) {
-        doctor_fine(d, "%s", text);
+    bool slice = doctor_is_slice(d, name);
+    if (slice || (memory && copies_link_good(f, i, h2d, d2h))) {
+        doctor_fine(d, "%s%s", text, slice ? "; a part of a GPU, not judged" : "");
         return;
     }
     if (busy > 20) { /* not the machine's fault */

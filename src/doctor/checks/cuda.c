@@ -1,5 +1,5 @@
 /* What the driver API answers: cuInit and a context on each GPU. */
-#include "doctor/ladder.h"
+#include "doctor/gpus.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,9 +17,11 @@ static void cuda_report(doctor *d, const char *call, int code) {
     const char *driver = doctor_fact(nvml, "driver"), *modules = doctor_read(d, "/proc/modules", NULL, NULL), *visible = doctor_env(d, "CUDA_VISIBLE_DEVICES");
     bool container = doctor_container(d) != NULL;
     doctor_finding *f;
+    if (code == 101 && doctor_no_device_named(d)) return; /* a GPU named twice: visible_devices says so */
     switch (code) {
     case 34: return; /* the stub: the check of libraries names its folder */
     case 46:
+        if (doctor_compute_mode_named(d)) return; /* the check compute_mode names the process */
         f = cuda_find(d, "cuda-busy", call, code, "https://docs.nvidia.com/deploy/mps/index.html");
         doctor_cause(d, f, "The GPU is in exclusive mode and another process holds it (or a vGPU has lost its licence).", "GPU 处于独占模式且被其他进程占用 (或 vGPU 许可证失效)。");
         doctor_cure(d, f, "nvidia-smi --query-compute-apps=pid,name --format=csv; sudo nvidia-smi -c 0, or another GPU by CUDA_VISIBLE_DEVICES",
@@ -30,7 +32,7 @@ static void cuda_report(doctor *d, const char *call, int code) {
             f = cuda_find(d, "cuda-hidden", call, code, "https://docs.nvidia.com/cuda/cuda-c-programming-guide/index.html#cuda-environment-variables");
             doctor_cause(d, f, "CUDA_VISIBLE_DEVICES hides every GPU.", "CUDA_VISIBLE_DEVICES 隐藏了所有 GPU。");
             doctor_cure(d, f, "unset CUDA_VISIBLE_DEVICES", NULL);
-        } else {
+        } else if (!doctor_no_device_named(d)) { /* else mig or visible_devices says why */
             f = cuda_find(d, "cuda-no-device", call, code, "https://github.com/pytorch/pytorch/issues/102715");
             doctor_cause(d, f, "The driver sees no GPU that this process may use: CUDA_VISIBLE_DEVICES names none that exists, or MIG is on without an instance.",
                          "驱动没有可供本进程使用的 GPU: CUDA_VISIBLE_DEVICES 指向不存在的设备, 或开启了 MIG 但没有实例。");
@@ -44,6 +46,7 @@ static void cuda_report(doctor *d, const char *call, int code) {
                     "nvidia-smi -q -d ECC,ROW_REMAPPER; sudo nvidia-smi --gpu-reset 或重启; 再次出现则更换");
         return;
     case 802:
+        if (doctor_fabric_mismatch(d)) return; /* the check fabric has both versions */
         f = cuda_find(d, "cuda-fabric", call, code, "https://docs.nvidia.com/datacenter/tesla/fabric-manager-user-guide/");
         doctor_cause(d, f, "This is an NVSwitch machine whose Fabric Manager does not run, or is not of driver version %s.", "这是 NVSwitch 机器, Fabric Manager 没有运行, 或版本不是驱动的 %s。", driver ? driver : "?");
         doctor_cure(d, f, "on the host: sudo apt install nvidia-fabricmanager-%.*s && sudo systemctl enable --now nvidia-fabricmanager",
@@ -74,7 +77,10 @@ static void cuda_report(doctor *d, const char *call, int code) {
         else doctor_cure(d, f, uvm ? "sudo rmmod nvidia_uvm && sudo modprobe nvidia_uvm" : "sudo nvidia-modprobe -u -c=0", NULL);
         return;
     }
+    case 805: case 806: case 807: case 808: case 809: return; /* the check mps */
     case 2:
+        for (int i = 0; i < doctor_gpus(d); i++)
+            if (doctor_gpu_full(d, i)) return; /* the check gpu_memory names who holds it */
         f = cuda_find(d, "cuda-memory", call, code, "https://github.com/pytorch/pytorch/issues/35901");
         doctor_cause(d, f, "The GPU's memory is so full that not even a context fits.", "显存已满, 连 CUDA 上下文都建不起来。");
         doctor_cure(d, f, "nvidia-smi --query-compute-apps=pid,used_memory --format=csv, and end what is not needed", "nvidia-smi --query-compute-apps=pid,used_memory --format=csv, 结束不需要的进程");

@@ -1,14 +1,11 @@
 /* Switches left on after a day of debugging. */
-#include "doctor/doctor.h"
+#include "doctor/switches.h"
 
 #include <string.h>
 
-typedef struct environment_switch {
-    const char *name, *value; /* value NULL: anything but empty, 0, OFF */
-    const char *en, *zh;
-} environment_switch;
+#include "doctor/doctor.h"
 
-static const environment_switch environment_switches[] = {
+const doctor_switch doctor_switches[] = {
     {"CUDA_LAUNCH_BLOCKING", "1", "every kernel launch waits for the GPU (often half the speed)", "每次内核启动都等待 GPU (常慢一倍)"},
     {"CUDA_FORCE_PTX_JIT", "1", "every kernel is compiled again from PTX at the start", "启动时所有内核都从 PTX 重新编译"},
     {"CUDA_CACHE_DISABLE", "1", "what the driver compiles is thrown away after each run", "驱动编译的结果不缓存, 每次运行都重来"},
@@ -27,21 +24,25 @@ static const environment_switch environment_switches[] = {
     {"MALLOC_CHECK_", NULL, "the C library checks every block of memory", "C 库检查每一块内存"},
     {"LD_DEBUG", NULL, "the loader writes a line for every symbol", "加载器为每个符号写日志"},
     {"OMP_DISPLAY_ENV", "VERBOSE", "OpenMP prints its settings at every start", "OpenMP 每次启动都打印设置"},
+    {NULL, NULL, NULL, NULL},
 };
 
+bool doctor_switch_on(const doctor_switch *s, const char *value) {
+    return value && (s->value ? !strcasecmp(value, s->value) : *value && strcmp(value, "0") && strcasecmp(value, "off"));
+}
+
 static void environment_run(doctor *d) {
-    int bad = 0;
-    for (int i = 0; i < TAPER_COUNT(environment_switches); i++) {
-        const environment_switch *s = &environment_switches[i];
+    int bad = 0, all = 0;
+    for (const doctor_switch *s = doctor_switches; s->name; s++, all++) {
         const char *value = doctor_env(d, s->name);
-        if (!value || (s->value ? strcasecmp(value, s->value) : !*value || !strcmp(value, "0") || !strcasecmp(value, "off"))) continue;
+        if (!doctor_switch_on(s, value)) continue;
         doctor_finding *f = doctor_find(d, DOCTOR_SLOW, "environment-debug", "https://docs.pytorch.org/docs/stable/cuda_environment_variables.html");
         doctor_evidence(d, f, "%s=%s", s->name, value);
         doctor_cause(d, f, "%1$s=%2$s: %3$s.%4$.0s", "%1$s=%2$s: %4$s。%3$.0s", s->name, value, s->en, s->zh);
         doctor_cure(d, f, "unset %s", NULL, s->name);
         bad++;
     }
-    if (!bad) doctor_fine(d, "none of %d debugging switches is set", TAPER_COUNT(environment_switches));
+    if (!bad) doctor_fine(d, "none of %d debugging switches is set", all);
 }
 
 DOCTOR_CHECK(environment, .code = 1301, .layer = DOCTOR_ENVIRONMENT, .reads = "environment variables", .asks = "is a debugging switch left on?", .finds = {"environment-debug"}, .run = environment_run);

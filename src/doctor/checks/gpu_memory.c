@@ -6,17 +6,26 @@
 
 #define GPU_MEMORY_LINK "https://github.com/pytorch/pytorch/issues/4031"
 
+/* NVML's numbers are the host's: inside a container the same number may be quite another process, so it must have a GPU open. */
+static bool gpu_memory_is_own(doctor *d, int pid) {
+    int n = doctor_container(d) ? (int)doctor_fact_int(doctor_holders(d), 0, "count") : -1;
+    bool own = n < 0;
+    for (int k = 0; k < n && !own; k++) own = doctor_fact_int(doctor_holders(d), 0, "holder.%d", k) == pid;
+    return own;
+}
+
 /* "1234 python train.py (uid 1000, 20480 MiB)"; *left: nobody waits for it any more, a worker whose parent is gone. */
 static const char *gpu_memory_holder(doctor *d, int pid, int64_t bytes, bool *left) {
     size_t size = 0;
-    const char *status = doctor_read(d, doctor_text(d, "/proc/%d/status", pid), NULL, NULL), *command = doctor_read(d, doctor_text(d, "/proc/%d/cmdline", pid), &size, NULL);
+    const char *status = gpu_memory_is_own(d, pid) ? doctor_read(d, doctor_text(d, "/proc/%d/status", pid), NULL, NULL) : NULL, *command = !status ? NULL : doctor_read(d, doctor_text(d, "/proc/%d/cmdline", pid), &size, NULL);
     const char *parent = status ? doctor_field(d, status, "PPid") : NULL, *state = status ? doctor_field(d, status, "State") : NULL, *uid = status ? doctor_field(d, status, "Uid") : NULL;
     const char *comm = status ? doctor_field(d, status, "Name") : NULL, *mib = bytes >= 0 ? doctor_text(d, "%lld MiB", (long long)(bytes >> 20)) : "? MiB";
     char *line = command && size ? (char *)doctor_text(d, "%s", command) : NULL;
     if (line && size < 4096 && (line = doctor_keep(d, size + 1))) {
         memcpy(line, command, size);
-        for (size_t i = 0; i + 1 < size; i++)
-            if (!line[i]) line[i] = ' ';
+        while (size && (unsigned char)line[size - 1] <= ' ') line[--size] = 0;
+        for (size_t i = 0; i < size; i++)
+            if ((unsigned char)line[i] < ' ') line[i] = ' ';
     }
     bool worker = line && (strstr(line, "multiprocessing") || strstr(line, "pt_data_worker"));
     *left = (worker && parent && !strcmp(parent, "1")) || (state && (*state == 'Z' || *state == 'T'));
@@ -56,24 +65,29 @@ static void gpu_memory_run(doctor *d) {
         int64_t free = doctor_gpu_int(d, i, "memory_free", 0), total = doctor_gpu_int(d, i, "memory_total", 0);
         if (doctor_gpu_works(d, i) && doctor_gpu_visible(d, i) && free > most && free > total / 2) most = free, roomy = i;
     }
+    const char *cuda_first = doctor_fact(doctor_cuda(d), "gpu.0.uuid");
     for (int i = 0; i < n; i++) {
         int64_t total = doctor_gpu_int(d, i, "memory_total", 0), free = doctor_gpu_int(d, i, "memory_free", 0), used = doctor_gpu_int(d, i, "memory_used", 0);
         if (!doctor_gpu_works(d, i) || !doctor_gpu_visible(d, i) || total <= 0) continue;
         if (doctor_gpu_int(d, i, "memory_reserved", -1) < 0) used -= used < 700 * mib ? used : 700 * mib; /* older drivers count their own share */
-        int64_t edge = total / 20 < 2048 * mib ? total / 20 : 2048 * mib;
         int listed = (int)doctor_gpu_int(d, i, "processes", -1), found = 0;
-        bool full = free < (edge > 600 * mib ? edge : 600 * mib), much = used > (total / 50 > 512 * mib ? total / 50 : 512 * mib), asked = false;
+        bool full = doctor_gpu_full(d, i), much = used > (total / 50 > 512 * mib ? total / 50 : 512 * mib), asked = false;
         const char *who = "", *left = "", *name = doctor_gpu_name(d, i);
         if (full || much) gpu_memory_holders(d, i, listed, &who, &left, &found, &asked);
         const char *numbers = doctor_text(d, "%s: %lld of %lld MiB free, %lld used", name, (long long)(free / mib), (long long)(total / mib), (long long)(used / mib));
+        /* Jobs start on CUDA's GPU 0; that others are busy is as it should be while one has room. */
+        const char *uuid = doctor_fact(doctor_nvml(d), "gpu.%d.uuid", i);
+        bool first = !cuda_first || !uuid || strstr(uuid, cuda_first);
         bool hidden = doctor_container(d) || doctor_is_wsl(d), mig = doctor_gpu_int(d, i, "mig", 0) == 1;
         if (*left) {
             doctor_finding *f = doctor_find(d, DOCTOR_SLOW, "gpu-memory-orphan", GPU_MEMORY_LINK);
             doctor_evidence(d, f, "%s; held by %s", numbers, who);
             doctor_cause(d, f, "%s is held by worker processes whose job is gone (their parent is process 1) or stopped.", "%s 的显存被残留的工作进程占用 (父进程已退出, PPid 为 1) 或处于停止状态。", name);
-            doctor_cure(d, f, "kill -9 %s", NULL, left);
+            doctor_cure(d, f, "kill -9 %s (a stopped one that is still wanted: kill -CONT)", "kill -9 %s (只是被暂停且还需要的进程用 kill -CONT)", left);
             bad++;
-        } else if (full && !asked) {
+        } else if (full && !asked && (roomy < 0 || first)) {
+            bad++;
+            if (doctor_again(d, "gpu-memory-full", doctor_text(d, "%s; held by %s", numbers, *who ? who : "?"))) continue;
             doctor_finding *f = doctor_find(d, DOCTOR_BROKEN, "gpu-memory-full", "https://github.com/pytorch/pytorch/issues/35901");
             doctor_evidence(d, f, "%s; held by %s", numbers, *who ? who : "no process that can be seen from here");
             doctor_cause(d, f, "%s has %lld MiB left: the next job there fails with out of memory (or CUBLAS_STATUS_NOT_INITIALIZED).",
@@ -82,7 +96,6 @@ static void gpu_memory_run(doctor *d) {
             if (other) doctor_cure(d, f, "CUDA_VISIBLE_DEVICES=%s (%s, %lld MiB free), or end a process named above", "CUDA_VISIBLE_DEVICES=%s (%s, 空闲 %lld MiB), 或结束上面列出的进程", other, doctor_gpu_name(d, roomy), (long long)(most / mib));
             else if (*who) doctor_cure(d, f, "wait for the processes named above, or end those you do not need", "等上面的进程结束, 或结束不需要的进程");
             else doctor_cure(d, f, "on the host: nvidia-smi; sudo fuser -v /dev/nvidia*", "宿主机: nvidia-smi; sudo fuser -v /dev/nvidia*");
-            bad++;
         } else if (much && !found && listed == 0 && !hidden && !mig) {
             doctor_finding *f = doctor_find(d, DOCTOR_SLOW, "gpu-memory-unlisted", GPU_MEMORY_LINK);
             doctor_evidence(d, f, "%s; NVML lists no process and none of this user has the GPU open", numbers);

@@ -1,4 +1,5 @@
 /* A kernel on each GPU: does it run, is its result right, what does its launch cost. */
+#include "doctor/ladder.h"
 #include "doctor/probes/deep.h"
 
 #include <stdlib.h>
@@ -33,6 +34,7 @@ static bool launch_broken(doctor *d, const doctor_facts *f, int i, const char *n
         return true;
     }
     if (!error && !jit) return false;
+    if (error && !strncmp(error, "cuDevicePrimaryCtxRetain", 24)) return true; /* the check cuda has said it */
     const char *text = error ? error : doctor_text(d, "cuModuleLoadData %lld", (long long)jit);
     int64_t code = strrchr(text, ' ') ? strtol(strrchr(text, ' ') + 1, NULL, 10) : 0;
     if (code == 2) { /* no memory: others hold it */
@@ -51,7 +53,10 @@ static bool launch_broken(doctor *d, const doctor_facts *f, int i, const char *n
 static void launch_slow(doctor *d, const doctor_facts *f, int i, const char *text) {
     double enqueue = doctor_fact_real(f, 0, "gpu.%d.enqueue_us", i), round = doctor_fact_real(f, 0, "gpu.%d.round_us", i), idle = doctor_fact_real(f, 0, "gpu.%d.idle_us", i);
     const char *governor = doctor_line(d, "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"), *blocking = doctor_env(d, "CUDA_LAUNCH_BLOCKING");
-    if (enqueue > LAUNCH_ENQUEUE_MOST || round > LAUNCH_ROUND_MOST) {
+    const char *said = blocking && doctor_said(d, "environment-debug", "CUDA_LAUNCH_BLOCKING") ? "CUDA_LAUNCH_BLOCKING" : doctor_said(d, "governor-powersave", NULL) ? "the governor" : doctor_is_wsl(d) ? "the way through Windows" : NULL;
+    if (said && (enqueue > LAUNCH_ENQUEUE_MOST || round > LAUNCH_ROUND_MOST || idle > LAUNCH_IDLE_MOST)) {
+        doctor_fine(d, "%s: what %s costs", text, said);
+    } else if (enqueue > LAUNCH_ENQUEUE_MOST || round > LAUNCH_ROUND_MOST) {
         doctor_finding *p = doctor_find(d, DOCTOR_SLOW, "deep-launch-slow", "https://github.com/pytorch/pytorch/issues/44504");
         doctor_evidence(d, p, "%s; scaling_governor %s%s%s", text, governor ? governor : "-", blocking ? "; CUDA_LAUNCH_BLOCKING=" : "", blocking ? blocking : "");
         if (blocking && !strcmp(blocking, "1")) {

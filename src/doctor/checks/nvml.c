@@ -1,5 +1,5 @@
 /* What NVML answers: its code names the fault where the driver itself is at odds with the machine. */
-#include "doctor/ladder.h"
+#include "doctor/gpus.h"
 
 #include <string.h>
 
@@ -60,6 +60,10 @@ static void nvml_run(doctor *d) {
     }
     const char *const *addresses;
     int bus = doctor_pci_gpus(d, &addresses);
+    const char *address;
+    int row;
+    doctor_stopped why = doctor_gpu_stopped(d, &address, &row);
+    if (!count && why != STOPPED_NONE && why != STOPPED_UNKNOWN) return; /* the check gpu_support says why */
     if (!count) {
         doctor_finding *f = doctor_find(d, DOCTOR_BROKEN, "nvml-no-devices", "https://github.com/NVIDIA/open-gpu-kernel-modules/issues/862");
         doctor_evidence(d, f, "nvmlDeviceGetCount_v2: 0; on the PCI bus: %d; module %s", bus, module ? module : "?");

@@ -29,13 +29,14 @@ static void pcie_link_run(doctor *d) {
         bool mobile = strstr(name, "Laptop") || strstr(name, "Max-Q") || strstr(name, "Mobile");
         bool wired = slot && slot < most && now >= slot; /* the board gives no more: x8 is common, x4 and x1 are risers and chipset slots */
         if (now > 0 && now < most && !mobile && (!wired || now <= 4)) {
+            bad++;
+            if (doctor_again(d, wired ? "pcie-slot-narrow" : "pcie-link-narrow", numbers)) continue;
             doctor_finding *f = doctor_find(d, DOCTOR_SLOW, wired ? "pcie-slot-narrow" : "pcie-link-narrow", "https://github.com/janhq/jan/issues/183");
             doctor_evidence(d, f, "%s", numbers);
             if (wired) doctor_cause(d, f, "%s sits in a slot with %d of %d lanes: copies to and from it take %d times as long.", "%s 所在插槽只有 %d 条通道 (卡支持 %d 条): 拷贝耗时约为 %d 倍。", name, now, most, most / now);
             else doctor_cause(d, f, "The link of %s came up with %d of %d lanes: copies to and from it take %d times as long.", "%s 的 PCIe 链路只协商到 %d 条通道 (应为 %d 条): 拷贝耗时约为 %d 倍。", name, now, most, most / now);
             if (wired) doctor_cure(d, f, "move the card to an x16 slot of the CPU, without a riser", "换到直连 CPU 的 x16 插槽, 不用转接线");
             else doctor_cure(d, f, "power off, reseat the card and its riser, clean the contacts; BIOS: bifurcation of that slot to x16", "关机重新插卡和转接线、清洁金手指; BIOS 里把该插槽的拆分设为 x16");
-            bad++;
         } else if (now > 0) {
             fine = doctor_text(d, "%s%s%s%s", fine, *fine ? "; " : "", numbers, bar > 0 ? doctor_text(d, ", BAR1 %lld MiB", (long long)(bar >> 20)) : "");
         }

@@ -19,18 +19,25 @@ static void power_run(doctor *d) {
         if (!doctor_gpu_works(d, i) || doctor_gpu_int(d, i, "virtualization", 0) == 2) continue; /* a vGPU's are the host's matter */
         known++;
         if (limit > 0 && normal > 0 && limit < normal * 95 / 100 && !power_is_mobile(name)) { /* a laptop moves its limit all the time */
-            doctor_finding *f = doctor_find(d, DOCTOR_SLOW, "power-limit-low", POWER_LINK);
-            doctor_evidence(d, f, "%s: enforced limit %lld W, default %lld W", name, (long long)limit / 1000, (long long)normal / 1000);
-            doctor_cause(d, f, "%s may draw %lld W of its %lld: under load its clocks stay below what it can do.", "%s 的功率上限是 %lld W (默认 %lld W): 满载时频率上不去。", name, (long long)limit / 1000, (long long)normal / 1000);
-            doctor_cure(d, f, "sudo nvidia-smi -i %d -pl %lld", NULL, i, (long long)normal / 1000);
+            const char *numbers = doctor_text(d, "%s: enforced limit %lld W, default %lld W", name, (long long)limit / 1000, (long long)normal / 1000);
             bad++;
+            if (!doctor_again(d, "power-limit-low", numbers)) {
+                doctor_finding *f = doctor_find(d, DOCTOR_SLOW, "power-limit-low", POWER_LINK);
+                doctor_evidence(d, f, "%s", numbers);
+                doctor_cause(d, f, "%s may draw %lld W of its %lld: under load its clocks stay below what it can do.", "%s 的功率上限是 %lld W (默认 %lld W): 满载时频率上不去。", name, (long long)limit / 1000, (long long)normal / 1000);
+                doctor_cure(d, f, n > 1 ? "sudo nvidia-smi -i %d -pl %lld, and so for each GPU above" : "sudo nvidia-smi -i %d -pl %lld", n > 1 ? "sudo nvidia-smi -i %d -pl %lld, 上面列出的每块 GPU 都要执行" : NULL, i, (long long)normal / 1000);
+            }
         }
         if (set > 0 && most > 0 && set != plain && set < most * 98 / 100) {
-            doctor_finding *f = doctor_find(d, DOCTOR_SLOW, "clocks-set-low", POWER_LINK);
-            doctor_evidence(d, f, "%s: application clock %lld MHz, default %lld, most %lld", name, (long long)set, (long long)plain, (long long)most);
-            doctor_cause(d, f, "The application clock of %s was set to %lld MHz; it can run at %lld.", "%s 的应用频率被设为 %lld MHz, 最高可到 %lld。", name, (long long)set, (long long)most);
-            doctor_cure(d, f, "sudo nvidia-smi -i %d -rac; sudo nvidia-smi -i %d -rgc", NULL, i, i);
+            const char *numbers = doctor_text(d, "%s: application clock %lld MHz, default %lld, most %lld", name, (long long)set, (long long)plain, (long long)most);
             bad++;
+            if (!doctor_again(d, "clocks-set-low", numbers)) {
+                doctor_finding *f = doctor_find(d, DOCTOR_SLOW, "clocks-set-low", POWER_LINK);
+                doctor_evidence(d, f, "%s", numbers);
+                doctor_cause(d, f, "The application clock of %s was set to %lld MHz; it can run at %lld.", "%s 的应用频率被设为 %lld MHz, 最高可到 %lld。", name, (long long)set, (long long)most);
+                doctor_cure(d, f, n > 1 ? "sudo nvidia-smi -rac; sudo nvidia-smi -rgc (for one GPU: -i %d)" : "sudo nvidia-smi -i %1$d -rac; sudo nvidia-smi -i %1$d -rgc",
+                            n > 1 ? "sudo nvidia-smi -rac; sudo nvidia-smi -rgc (单块 GPU 加 -i %d)" : NULL, i);
+            }
         }
         bool hot = reasons & (POWER_HW_THERMAL | POWER_SW_THERMAL) || (heat > 0 && slowdown > 0 && heat + POWER_NEAR_C >= slowdown) || margin <= POWER_NEAR_C;
         if (hot) {

@@ -126,8 +126,12 @@ doctor_part doctor_part_of(const char *name);
 double doctor_pcie_rate(int64_t gen, int64_t width);
 /* Percent of time that others used GPU i (by bus address) before anything was measured; 0 when not known. */
 int doctor_busy(doctor *d, const char *bus);
+/* A slice (MIG) or a virtual GPU: the whole part's figures do not apply to it. */
+bool doctor_is_slice(doctor *d, const char *name);
 /* Whether the measuring probe of GPUs has a GPU to run on. */
 bool doctor_measures(doctor *d);
+/* Whether an earlier check found `id` in this run, with `text` (or NULL) in its evidence: one cause is one finding. */
+bool doctor_said(doctor *d, const char *id, const char *text);
 /* Reports what kept a measuring probe from its work: adds a finding "unknown"; true when it said something. */
 bool doctor_unmeasured(doctor *d, const doctor_facts *f, const char *what);
 

@@ -163,7 +163,21 @@ int doctor_busy(doctor *d, const char *bus) {
     return bus ? (int)doctor_fact_int(doctor_probe(d, "deep_busy", busy_run, cuda.out, 5000), 0, "%s", bus) : 0;
 }
 
+bool doctor_is_slice(doctor *d, const char *name) {
+    bool is = name && strstr(name, " MIG ");
+    for (int i = 0; i < DEEP_GPUS; i++) is |= doctor_fact_int(doctor_nvml(d), 0, "gpu.%d.virtualization", i) == 2;
+    return is;
+}
+
 bool doctor_measures(doctor *d) { return doctor_ladder(d) >= RUNG_CONTEXT && doctor_fact_int(doctor_cuda(d), 0, "count") > 0; }
+
+bool doctor_said(doctor *d, const char *id, const char *text) {
+    for (int i = 0; i < doctor_count(d); i++) {
+        const doctor_finding *f = doctor_get(d, i);
+        if (f->verdict >= DOCTOR_SLOW && !strcmp(f->id, id) && (!text || (f->evidence && strstr(f->evidence, text)))) return true;
+    }
+    return false;
+}
 
 bool doctor_unmeasured(doctor *d, const doctor_facts *f, const char *what) {
     const char *open = doctor_fact(f, "open");
