@@ -71,7 +71,7 @@ static bool pinned_idle(pinned_block *b) {
 }
 
 void *taper__pinned_alloc(size_t bytes) {
-    int index = -1, k = PINNED_LEAST;
+    int index = taper__cuda_thread.entered - 1, k = PINNED_LEAST; /* any GPU's context will do: the one that is current stays */
     if (taper__alloc_would_fail() || !taper_cuda_device_count(NULL) || bytes > (size_t)1 << (PINNED_CLASSES - 1))
         return NULL;
     if (taper__cuda_enter(&index)) return NULL;
@@ -133,7 +133,8 @@ bool taper__is_pinned(const void *p) {
 
 bool taper_cuda_is_pinned(const void *p) {
     if (taper__is_pinned(p)) return true;
-    int index = -1, attribute = TAPER_CU_POINTER_MEMORY_TYPE;
+    /* The caller's context stays: a copy that asks goes on with its own GPU's stream. */
+    int index = taper__cuda_thread.entered - 1, attribute = TAPER_CU_POINTER_MEMORY_TYPE;
     unsigned type = 0;
     void *answers[] = {&type};
     if (!p || !taper_cuda_device_count(NULL) || taper__cuda_enter(&index)) return false;
