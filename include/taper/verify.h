@@ -17,6 +17,7 @@ typedef struct taper_verify_options {
     const char *html;    /* file that receives the report as one HTML page; NULL */
     const char *compare[2]; /* two reports that --json wrote: nothing is run, they are put side by side; NULL */
     int gpus;            /* how many GPUs there must be; -1: any number */
+    int runs;            /* all checks so many times, each time in new processes; 0: 1, at most 9 */
     int limit_seconds;   /* for the CPU, and for each GPU; 0: 120 */
     bool cpu_only, quick, chinese, colour;
     taper_doctor_format format; /* TEXT or JSON (of a comparison too); LIST: the checks themselves */

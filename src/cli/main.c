@@ -14,7 +14,7 @@ static const cli_command commands[] = {
     {"bench", "WORKLOAD... [--device D] [--quick] [--with LIBRARIES --with LIBRARIES]", "measures: overhead gemm pointwise mlp gpt2 adamw startup", cli_bench},
     {"doctor", "[--deep] [--pid PID] [--log FILE] [--data FOLDER] [--check NAME,...] [--json] [--verbose] [--list] [--lang zh]", "says why this machine does not train, or trains slowly", cli_doctor},
     {"compat", "[--gpu GPU] [--driver V] [--image TAG | --torch V --cuda V | --toolkit V | --wheel FILE] [--here] [--matrix] [--json] [--lang zh]", "says whether a GPU and driver run a build of PyTorch, and by which rule", cli_compat},
-    {"verify", "[--gpus N] [--check NAME,...] [--html FILE] [--json] [--cpu] [--quick] [--dir FOLDER] [--limit SECONDS] [--list] [--lang zh] | --compare A.json B.json", "runs a checklist on CPU and GPUs: right results, speeds, what is slow", cli_verify},
+    {"verify", "[--gpus N] [--check NAME,...] [--html FILE] [--json] [--cpu] [--quick] [--runs N] [--dir FOLDER] [--limit SECONDS] [--list] [--lang zh] | --compare A.json B.json", "runs a checklist on CPU and GPUs: right results, speeds, what is slow", cli_verify},
     {"ops", "[PART]", "lists the operators (with PART in their name) and the kernels that run them", cli_ops},
     {"knobs", "", "lists the environment variables that are read", cli_knobs},
 };

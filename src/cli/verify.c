@@ -31,10 +31,10 @@ static bool verify_whole(int *out, const char *text) {
 
 int cli_verify(int argc, char **argv) {
     taper_verify_options o = TAPER_VERIFY_OPTIONS;
-    const char *lang = NULL, *gpus = NULL, *limit = NULL;
+    const char *lang = NULL, *gpus = NULL, *limit = NULL, *runs = NULL;
     const struct {
         const char *name, **value;
-    } with_value[] = {{"--check", &o.check}, {"--dir", &o.folder}, {"--html", &o.html}, {"--lang", &lang}, {"--gpus", &gpus}, {"--limit", &limit}, {"--compare", &o.compare[0]}};
+    } with_value[] = {{"--check", &o.check}, {"--dir", &o.folder}, {"--html", &o.html}, {"--lang", &lang}, {"--gpus", &gpus}, {"--limit", &limit}, {"--runs", &runs}, {"--compare", &o.compare[0]}};
     int code = 3;
     o.colour = isatty(1) && !getenv("NO_COLOR");
     for (int i = 1; i < argc; i++) {
@@ -57,6 +57,7 @@ int cli_verify(int argc, char **argv) {
         else return cli_usage("verify", "unknown option", option), VERIFY_USAGE;
     }
     if (gpus && !verify_whole(&o.gpus, gpus)) return cli_usage("verify", "--gpus wants a number, not", gpus), VERIFY_USAGE;
+    if (runs && (!verify_whole(&o.runs, runs) || o.runs < 1 || o.runs > 9)) return cli_usage("verify", "--runs wants a number from 1 to 9, not", runs), VERIFY_USAGE;
     if (limit && !verify_whole(&o.limit_seconds, limit)) return cli_usage("verify", "--limit wants seconds, not", limit), VERIFY_USAGE;
     o.chinese = verify_is_chinese(lang);
     taper_status status = taper_verify(&o, &code, verify_write, NULL);

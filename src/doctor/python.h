@@ -36,7 +36,8 @@ const doctor_python *doctor_cuda_torch(doctor *d);
 const doctor_package *doctor_python_package(const doctor_python *p, const char *name); /* NULL */
 /* A file of torch/lib that is there; NULL. */
 const char *doctor_torch_library(doctor *d, const doctor_python *p, const char *name);
-/* Shared libraries in packages that are built against torch, the first 24 of the environment that is judged. */
+/* Shared libraries in packages that are built against torch, the first ones of the environment that is judged, by package. */
+enum { DOCTOR_EXTENSIONS = 32 };
 typedef struct doctor_extension {
     const doctor_package *package;
     const char *path;

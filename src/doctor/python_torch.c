@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TORCH_METADATA = 500, TORCH_EXTENSIONS = 24, TORCH_RECORD_LINES = 20000 };
+enum { TORCH_METADATA = 500, TORCH_RECORD_LINES = 20000 };
 
 const char *doctor_torch_library(doctor *d, const doctor_python *p, const char *name) {
     return doctor_exists(d, "%s/lib/%s", p->torch, name) ? doctor_real(d, doctor_text(d, "%s/lib/%s", p->torch, name)) : NULL;
@@ -27,15 +27,15 @@ static bool torch_linked(const doctor_elf *e) {
 }
 
 int doctor_extensions(doctor *d, const doctor_python *p, const doctor_extension **list) {
-    doctor_extension *found = d->extensions ? NULL : doctor_keep(d, sizeof *found * (TORCH_EXTENSIONS + 1));
+    doctor_extension *found = d->extensions ? NULL : doctor_keep(d, sizeof *found * (DOCTOR_EXTENSIONS + 1));
     int n = 0;
-    for (int i = 0; found && i < p->package_count && i < TORCH_METADATA && n < TORCH_EXTENSIONS; i++) {
+    for (int i = 0; found && i < p->package_count && i < TORCH_METADATA && n < DOCTOR_EXTENSIONS; i++) {
         const doctor_package *k = &p->packages[i];
         if (!strcmp(k->name, "torch") || !strncmp(k->name, "nvidia-", 7)) continue;
         const char *metadata = doctor_read(d, doctor_text(d, "%s/METADATA", k->info), NULL, NULL);
         const char *record = metadata && torch_wanted(metadata) ? doctor_read(d, doctor_text(d, "%s/RECORD", k->info), NULL, NULL) : NULL;
         int lines = 0;
-        for (; record && *record && n < TORCH_EXTENSIONS && lines < TORCH_RECORD_LINES; record += strcspn(record, "\n"), record += *record == '\n', lines++) {
+        for (; record && *record && n < DOCTOR_EXTENSIONS && lines < TORCH_RECORD_LINES; record += strcspn(record, "\n"), record += *record == '\n', lines++) {
             size_t size = strcspn(record, ",\n");
             if (size < 4 || memcmp(record + size - 3, ".so", 3) || record[0] == '/' || record[0] == '.') continue;
             const char *path = doctor_text(d, "%s/%.*s", k->folder, (int)size, record);

@@ -67,8 +67,8 @@ static taper_tensor *gpt_first(taper_scope *s, taper_status status, taper_tensor
 }
 
 /* *x becomes x + branch, the result is the norm of that. */
-static taper_tensor *gpt_add_norm(taper_scope *s, const taper_nn_layer_norm *ln, taper_tensor *branch, taper_tensor **x) {
-    taper_nn_layer_norm n = gpt_norm_cast(s, true, ln);
+static taper_tensor *gpt_add_norm(taper_scope *s, bool half, const taper_nn_layer_norm *ln, taper_tensor *branch, taper_tensor **x) {
+    taper_nn_layer_norm n = gpt_norm_cast(s, half, ln);
     taper_tensor *r[4] = {NULL};
     if (!branch || !*x) return NULL;
     taper_status status = taper_add_layer_norm(r, branch, *x, &n.width, 1, n.weight, n.bias, n.eps);
@@ -76,29 +76,19 @@ static taper_tensor *gpt_add_norm(taper_scope *s, const taper_nn_layer_norm *ln,
     return r[1];
 }
 
-/* The same block of fused operators, from h, the norm of *x. The result is the second branch, still to be added to *x. */
-static taper_tensor *gpt_block_half(taper_scope *s, const taper_nn_block *b, taper_tensor *h, taper_tensor **x) {
-    taper_nn_linear in = gpt_linear_cast(s, true, &b->qkv), proj = gpt_linear_cast(s, true, &b->proj);
-    taper_nn_linear fc = gpt_linear_cast(s, true, &b->fc), out = gpt_linear_cast(s, true, &b->out);
+/* A block of fused operators, from h, the norm of *x. The result is the second branch, still to be added to *x. */
+static taper_tensor *gpt_block(taper_scope *s, bool half, const taper_nn_block *b, taper_tensor *h, taper_tensor **x) {
+    taper_nn_linear in = gpt_linear_cast(s, half, &b->qkv), proj = gpt_linear_cast(s, half, &b->proj);
+    taper_nn_linear fc = gpt_linear_cast(s, half, &b->fc), out = gpt_linear_cast(s, half, &b->out);
     taper_tensor *qkv = taper_nn_linear_forward(s, &in, h), *r[3] = {NULL};
     if (!qkv) return NULL;
     taper_status status = taper_flash_attention_packed(r, qkv, b->heads, true, NULL, 0);
-    h = gpt_add_norm(s, &b->ln2, taper_nn_linear_forward(s, &proj, gpt_first(s, status, r, 2)), x);
+    h = gpt_add_norm(s, half, &b->ln2, taper_nn_linear_forward(s, &proj, gpt_first(s, status, r, 2)), x);
     if (!h) return NULL;
+    if (!half) return taper_nn_linear_forward(s, &out, taper_nn_gelu(s, taper_nn_linear_forward(s, &fc, h)));
     r[0] = r[1] = r[2] = NULL;
     status = taper_feed_forward(r, h, fc.weight, fc.bias, out.weight, out.bias, "tanh");
     return gpt_first(s, status, r, 3);
-}
-
-static taper_tensor *gpt_block(taper_scope *s, const taper_nn_block *b, taper_tensor *x) {
-    if (!x) return NULL;
-    taper_tensor *qkv = taper_nn_linear_forward(s, &b->qkv, taper_nn_layer_norm_forward(s, &b->ln1, x)), *r[2] = {NULL};
-    if (!qkv) return NULL;
-    taper_status status = taper_flash_attention_packed(r, qkv, b->heads, true, NULL, 0);
-    taper_tensor *y = taper_nn_linear_forward(s, &b->proj, gpt_first(s, status, r, 2));
-    x = tx_add(s, x, y, taper_int(1));
-    y = taper_nn_linear_forward(s, &b->fc, taper_nn_layer_norm_forward(s, &b->ln2, x));
-    return tx_add(s, x, taper_nn_linear_forward(s, &b->out, taper_nn_gelu(s, y)), taper_int(1));
 }
 
 /* (batch, time, width), after the last norm. */
@@ -111,15 +101,11 @@ static taper_tensor *gpt_body(taper_scope *s, const taper_nn_gpt *g, taper_tenso
     }
     taper_tensor *x = taper_nn_embedding_forward(s, &g->wte, index);
     x = tx_add(s, x, tx_narrow(s, g->wpe.weight, 0, 0, taper_tensor_shape(index)[1]), taper_int(1));
-    if (!g->half) {
-        for (int i = 0; i < g->layers && x; i++) x = gpt_block(s, &g->blocks[i], x);
-        return taper_nn_layer_norm_forward(s, &g->ln, x);
-    }
-    taper_nn_layer_norm first = gpt_norm_cast(s, true, &g->blocks[0].ln1);
-    x = gpt_cast(s, true, x);
+    taper_nn_layer_norm first = gpt_norm_cast(s, g->half, &g->blocks[0].ln1);
+    x = gpt_cast(s, g->half, x);
     taper_tensor *h = taper_nn_layer_norm_forward(s, &first, x);
     for (int i = 0; i < g->layers && h; i++)
-        h = gpt_add_norm(s, i + 1 < g->layers ? &g->blocks[i + 1].ln1 : &g->ln, gpt_block_half(s, &g->blocks[i], h, &x), &x);
+        h = gpt_add_norm(s, g->half, i + 1 < g->layers ? &g->blocks[i + 1].ln1 : &g->ln, gpt_block(s, g->half, &g->blocks[i], h, &x), &x);
     return h;
 }
 

@@ -123,7 +123,7 @@ taper_status verify_checkpoint(verify_run *r) {
         median[pt][1] = verify_measured(r, pt ? "pt_load_compare" : "safetensors_load_compare", "MB/s", 1, rate[pt][1], rounds, 0);
     }
     if (!same[0] || !same[1]) verify_set(r, VERIFY_FAIL);
-    verify_say(r, "%.0f MB in 6 dtypes: safetensors %s (saved at %.0f MB/s, loaded and compared at %.0f), .pt %s (%.0f, %.0f)", "%.0f MB, 6 种类型: safetensors %s (写 %.0f MB/s, 读并比对 %.0f), .pt %s (%.0f, %.0f)",
-               bytes * 1e-6, same[0] ? "bit-equal" : "DIFFERS", median[0][0], median[0][1], same[1] ? "bit-equal" : "DIFFERS", median[1][0], median[1][1]);
+    verify_say(r, "%.0f MB in 6 dtypes: safetensors %s%.0s (saved at %.0f MB/s, loaded and compared at %.0f), .pt %s%.0s (%.0f, %.0f)", "%.0f MB, 6 种类型: safetensors %.0s%s (写 %.0f MB/s, 读并比对 %.0f), .pt %.0s%s (%.0f, %.0f)",
+               bytes * 1e-6, VERIFY_WORD(same[0], "bit-equal", "逐位一致", "DIFFERS", "不一致"), median[0][0], median[0][1], VERIFY_WORD(same[1], "bit-equal", "逐位一致", "DIFFERS", "不一致"), median[1][0], median[1][1]);
     return TAPER_OK;
 }

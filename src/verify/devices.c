@@ -58,8 +58,8 @@ taper_status verify_properties(verify_run *r) {
     verify_value(r, "memory_free", "GiB", 0, (double)room / 0x1p30);
     verify_value(r, "multiprocessors", "SMs", 0, gpu.multiprocessors);
     bool odd = (cc > 0 && (int)(cc * 10 + 0.5) != gpu.major * 10 + gpu.minor) || (sms > 0 && sms != gpu.multiprocessors) || (memory > 0 && (double)total < 0.85e9 * memory);
-    verify_say(r, "%s: compute capability %d.%d, %d SMs, %.1f GiB (%.1f free), %.2f GHz, PCI %04x:%02x:%02x%s", "%s: 计算能力 %d.%d, %d 个 SM, 显存 %.1f GiB (空闲 %.1f), %.2f GHz, PCI %04x:%02x:%02x%s", gpu.name,
+    verify_say(r, "%s: compute capability %d.%d, %d SMs, %.1f GiB (%.1f free), %.2f GHz, PCI %04x:%02x:%02x%s%.0s", "%s: 计算能力 %d.%d, %d 个 SM, 显存 %.1f GiB (空闲 %.1f), %.2f GHz, PCI %04x:%02x:%02x%.0s%s", gpu.name,
                gpu.major, gpu.minor, gpu.multiprocessors, (double)total / 0x1p30, (double)room / 0x1p30, gpu.clock_khz * 1e-6, (unsigned)gpu.pci_domain, (unsigned)gpu.pci_bus,
-               (unsigned)gpu.pci_device, odd ? " (a part of it: MIG or a vGPU)" : "");
+               (unsigned)gpu.pci_device, VERIFY_WORD(odd, " (a part of it: MIG or a vGPU)", " (部分资源: MIG 或 vGPU)", "", ""));
     return TAPER_OK;
 }

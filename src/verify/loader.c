@@ -164,8 +164,8 @@ taper_status verify_loader(verify_run *r) {
     bool same = !memcmp(sums[0], sums[1], sizeof sums[0]);
     if (!same) verify_set(r, VERIFY_FAIL);
     else if (cpus >= 4 && many < 1.3 * none) verify_set(r, VERIFY_SLOW);
-    verify_say(r, "batches of 64 images%s: %.0f/s without workers, %.0f/s with %d (%.1f times); waiting for data %.0f %% and %.0f %% of the time; batches %s",
-               "每批 64 张图%s: 无 worker %.0f 批/秒, 多线程 %.0f 批/秒 (%d 个 worker, %.1f 倍); 等待数据的时间占 %.0f %% 与 %.0f %%; 各批 %s", gpu ? " (pinned)" : "", none, many, workers, many / none, 100 * waited[0], 100 * waited[1], same ? "equal" : "DIFFER");
+    verify_say(r, "batches of 64 images%s%.0s: %.0f/s without workers, %.0f/s with %d (%.1f times); waiting for data %.0f %% and %.0f %% of the time; batches %s%.0s",
+               "每批 64 张图%.0s%s: 无 worker %.0f 批/秒, 多线程 %.0f 批/秒 (%d 个 worker, %.1f 倍); 等待数据的时间占 %.0f %% 与 %.0f %%; 各批%.0s%s", VERIFY_WORD(gpu, " in pinned memory", " (锁页内存)", "", ""), none, many, workers, many / none, 100 * waited[0], 100 * waited[1], VERIFY_WORD(same, "equal", "一致", "DIFFER", "不一致"));
 out:
     for (int i = 0; i < l.slots; i++) {
         taper_tensor_release(l.slot[i]);

@@ -40,9 +40,9 @@ taper_status verify_memory(verify_run *r) {
     verify_value(r, "held", "MiB", 0, (double)(held.allocated - before.allocated) / 0x1p20);
     verify_value(r, "overhead", "MiB", 0, ((double)total - (double)room) / 0x1p20);
     if (!given_back || !recovered) verify_set(r, VERIFY_FAIL);
-    verify_say(r, "512 MiB taken and %s (%.1f GiB free before, %.1f after); out of memory %s, and the next sum is %s",
-               "申请 512 MiB, %s (之前空闲 %.1f GiB, 之后 %.1f); 显存不足 %s, 其后的求和 %s", given_back ? "given back" : "NOT given back", (double)room / 0x1p30, (double)room_after / 0x1p30,
-               refused == TAPER_MEMORY ? "is an error" : "is NO error", recovered ? "right" : "WRONG");
+    verify_say(r, "512 MiB taken and %s%.0s (%.1f GiB free before, %.1f after); out of memory %s%.0s, and the next sum is %s%.0s",
+               "申请 512 MiB, %.0s%s (之前空闲 %.1f GiB, 之后 %.1f); 显存不足时%.0s%s, 其后的求和%.0s%s", VERIFY_WORD(given_back, "given back", "已归还", "NOT given back", "没有归还"), (double)room / 0x1p30, (double)room_after / 0x1p30,
+               VERIFY_WORD(refused == TAPER_MEMORY, "is an error", "正常报错", "is NO error", "没有报错"), VERIFY_WORD(recovered, "right", "正确", "WRONG", "错误"));
     return TAPER_OK;
 }
 
@@ -88,8 +88,8 @@ taper_status verify_copies(verify_run *r) {
     TAPER_TRY_GOTO(verify_same_bits(&same, back, host));
     if (!same) verify_set(r, VERIFY_FAIL);
     else if ((peak > 0 && rate[4] < 0.6 * peak) || rate[0] < 3 || rate[1] < 3) verify_set(r, VERIFY_SLOW); /* 3 GB/s is PCIe 3.0 x4: no slot for a GPU */
-    verify_say(r, "to the GPU %.1f GB/s pinned, %.1f pageable; back %.1f and %.1f; within it %.0f GB/s (its memory: %.0f)%s",
-               "拷入 GPU: 锁页 %.1f GB/s, 普通 %.1f; 拷出 %.1f 与 %.1f; 卡内 %.0f GB/s (显存标称 %.0f)%s", rate[0], rate[2], rate[1], rate[3], rate[4], peak, same ? "" : " - the bytes that came back are WRONG");
+    verify_say(r, "to the GPU %.1f GB/s pinned, %.1f pageable; back %.1f and %.1f; within it %.0f GB/s (its memory: %.0f)%s%.0s",
+               "拷入 GPU: 锁页 %.1f GB/s, 普通 %.1f; 拷出 %.1f 与 %.1f; 卡内 %.0f GB/s (显存标称 %.0f)%.0s%s", rate[0], rate[2], rate[1], rate[3], rate[4], peak, VERIFY_WORD(same, "", "", " - the bytes that came back are WRONG", " - 拷回的数据错误"));
 out:
     taper_tensor_release(host);
     taper_tensor_release(pinned);

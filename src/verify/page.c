@@ -95,7 +95,9 @@ void verify_lines(doctor_buffer *b, const verify_series *s, int count) {
         page_label(b, PLOT_LEFT - 6, y + 4, "end", "%.3g", y1 * i / 4);
     }
     for (int k = 0; k < s[0].count && powers; k++) page_label(b, PLOT_LEFT + (log2(s[0].x[k]) - from) / span * PLOT_WIDE, PLOT_TOP + PLOT_HIGH + 16, "middle", "%.0f", s[0].x[k]);
-    for (int i = 0; i <= 4 && !powers; i++) page_label(b, PLOT_LEFT + i / 4.0 * PLOT_WIDE, PLOT_TOP + PLOT_HIGH + 16, "middle", "%.3g", x0 + (x1 - x0) * i / 4);
+    double tick = x1 - x0 >= 4 && x1 - x0 < 1e6 ? ceil((x1 - x0) / 4) : (x1 - x0) / 4;
+    for (int i = 0; i <= 4 && !powers && i * tick <= (x1 - x0) * 1.001; i++)
+        page_label(b, PLOT_LEFT + i * tick / (x1 - x0) * PLOT_WIDE, PLOT_TOP + PLOT_HIGH + 16, "middle", "%.6g", x0 + i * tick);
     for (int i = 0; i < count; i++) {
         doctor_print(b, "\n<polyline style=\"fill:none;stroke:var(--%s);stroke-width:2%s\" points=\"", tones[i & 3], i ? ";stroke-dasharray:5 3" : "");
         for (int k = 0; k < s[i].count; k++) {
@@ -109,7 +111,7 @@ void verify_lines(doctor_buffer *b, const verify_series *s, int count) {
     }
     doctor_print(b, "\n<text class=\"soft\" x=\"%d\" y=\"%d\">", PLOT_LEFT, PLOT_TOP + PLOT_HIGH + 34);
     verify_escape(b, s[0].y_unit);
-    doctor_print(b, " / ");
+    doctor_print(b, " &#8593;&#160;&#160;");
     verify_escape(b, s[0].x_unit);
-    doctor_print(b, "</text></svg>\n");
+    doctor_print(b, " &#8594;</text></svg>\n");
 }

@@ -77,9 +77,9 @@ taper_status verify_matmul(verify_run *r) {
         if (!(error[i] <= rows[i].limit)) verify_set(r, VERIFY_FAIL);
     }
     if (!(fabs(norm - 31623) < 300)) verify_set(r, VERIFY_FAIL); /* sqrt(1000^3), within a few of its deviations */
-    verify_say(r, "1000 x 1000: norm %.1f; largest error against float64 on the CPU %.1e (float32), %.1e (bfloat16), %.1e (float16) of the typical element%s",
-               "1000 x 1000: 范数 %.1f; 与 CPU float64 相比的最大误差 (相对典型元素): float32 %.1e, bfloat16 %.1e, float16 %.1e%s", norm, error[0], error[1], error[2],
-               r->state == VERIFY_FAIL ? " - WRONG" : "");
+    verify_say(r, "1000 x 1000: norm %.1f; largest error against float64 on the CPU %.1e (float32), %.1e (bfloat16), %.1e (float16) of the typical element%s%.0s",
+               "1000 x 1000: 范数 %.1f; 与 CPU float64 相比的最大误差 (相对典型元素): float32 %.1e, bfloat16 %.1e, float16 %.1e%.0s%s", norm, error[0], error[1], error[2],
+               VERIFY_WORD(r->state == VERIFY_FAIL, " - WRONG", " - 错误", "", ""));
     return TAPER_OK;
 }
 
@@ -141,7 +141,7 @@ taper_status verify_tf32(verify_run *r) {
     }
     if (error[1] < 3 * error[0] && gain < 1.2) verify_set(r, VERIFY_FAIL); /* the switch does nothing */
     else if (gain < 1.2 || (peak[1] > 0 && speed[1] < 0.4 * peak[1])) verify_set(r, VERIFY_SLOW);
-    verify_say(r, "off %.1f TFLOP/s, error %.1e; on %.1f TFLOP/s, error %.1e: %.1f times as fast; default %s", "关闭 %.1f TFLOP/s, 误差 %.1e; 打开 %.1f TFLOP/s, 误差 %.1e: 快 %.1f 倍; 默认 %s",
-               speed[0], error[0], speed[1], error[1], gain, was ? "on" : "off");
+    verify_say(r, "off %.1f TFLOP/s, error %.1e; on %.1f TFLOP/s, error %.1e: %.1f times as fast; %s%.0s", "关闭 %.1f TFLOP/s, 误差 %.1e; 打开 %.1f TFLOP/s, 误差 %.1e: 快 %.1f 倍; %.0s%s",
+               speed[0], error[0], speed[1], error[1], gain, VERIFY_WORD(was, "on by default", "默认打开", "off by default", "默认关闭"));
     return TAPER_OK;
 }

@@ -42,7 +42,7 @@ void verify_json(doctor_buffer *b, const verify_report *r) {
     report_pair(b, "when", r->when);
     report_pair(b, "host", r->host);
     report_pair(b, "verdict", verdicts[r->code & 3]);
-    doctor_print(b, ", \"exit\": %d,\n \"machine\": [", r->code);
+    doctor_print(b, ", \"exit\": %d, \"runs\": %d,\n \"machine\": [", r->code, r->runs);
     for (int i = 0; i < r->machines; i++) {
         doctor_print(b, i ? ", " : "");
         doctor_json_text(b, r->machine[i]);
@@ -142,6 +142,8 @@ taper_status verify_parse(verify_report *out, const char *text, size_t size, con
         parse_copy(out->when, sizeof out->when, parse_text(&j, root, "when"));
         parse_copy(out->host, sizeof out->host, parse_text(&j, root, "host"));
         parse_copy(out->version, sizeof out->version, parse_text(&j, root, "taper"));
+        double runs = parse_number(&j, root, "runs", 1);
+        out->runs = runs >= 1 && runs <= VERIFY_RUNS ? (int)runs : 1;
         for (const verify_json_value *v = parse_first(&j, root, "machine"); v && out->machines < VERIFY_MACHINE; v = verify_json_item(&j, v->next))
             if (v->kind == VERIFY_JSON_STRING) out->machine[out->machines++] = parse_keep(d, v->text);
     }

@@ -32,6 +32,8 @@ const verify_check verify_checks[] = {
 };
 const int verify_check_count = TAPER_COUNT(verify_checks);
 
+enum { VERIFY_HANGS = 2 }; /* then the other checks of the device are not tried */
+
 static bool verify_listed(const char *list, const char *name) {
     size_t n = strlen(name);
     for (; list && *list; list += strcspn(list, ","), list += *list == ',')
@@ -50,9 +52,10 @@ typedef struct verify_job {
     const taper_verify_options *options;
     taper_device device;
     int from;
+    bool no_driver; /* it hangs or crashes: leave it alone */
 } verify_job;
 
-static void verify_machine(doctor_out *o) {
+static void verify_machine(doctor_out *o, bool no_driver) {
     char text[4096], key[32], line[128] = "";
     struct utsname system;
     int n = 0;
@@ -62,6 +65,7 @@ static void verify_machine(doctor_out *o) {
     char *model = strchr(line, ':');
     doctor_say(o, "machine.0", "CPU %.*s, %d threads, %s", model ? (int)strcspn(model + 2, "\n") : 1, model ? model + 2 : "?", taper_num_threads(), taper__isa_name(taper__isa()));
     if (!uname(&system)) doctor_say(o, "machine.1", "%s %s %s", system.sysname, system.release, system.machine);
+    if (no_driver) return;
     taper_cuda_describe_providers(text, sizeof text);
     bool driver = taper_cuda_device_count(NULL) > 0; /* without one the others all say that */
     for (char *at = text; *at && (driver || !n); at += strcspn(at, "\n"), at += *at == '\n', n++) {
@@ -89,11 +93,11 @@ static void verify_child(doctor_out *o, void *ctx) {
         taper_error_clear();
     }
     if (job->device.type != TAPER_CPU) return;
-    if (!job->options->cpu_only) {
+    if (!job->options->cpu_only && !job->no_driver) {
         int count = taper_cuda_device_count(NULL);
         doctor_say(o, "gpus", "%d", count > 0 ? count : 0);
     }
-    verify_machine(o);
+    verify_machine(o, job->no_driver);
 }
 
 /* ---- the parent ---- */
@@ -124,16 +128,18 @@ static int verify_device(verify_report *report, const taper_verify_options *o, t
     doctor *d = report->owner;
     char where[16] = "cpu";
     int gpus = 0, limit = (o->limit_seconds > 0 ? o->limit_seconds : 120) * 1000;
-    verify_job job = {o, device, 0};
+    verify_job job = {o, device, 0, false};
+    int hangs = 0;
     bool hung = false;
     if (device.type == TAPER_CUDA) snprintf(where, sizeof where, "gpu %d", device.index);
     while (job.from < verify_check_count && !hung) { /* each round is at least one check */
-        const doctor_facts *f = doctor_probe(d, doctor_text(d, "verify.%s.%d", where, job.from), verify_child, &job, limit);
+        const doctor_facts *f = doctor_probe(d, doctor_text(d, "verify.%d.%s.%d", report->runs, where, job.from), verify_child, &job, limit);
         const char *end = doctor_facts_end(f), *line;
         int i = job.from;
         gpus = (int)doctor_fact_int(f, gpus, "gpus");
         for (int k = report->machines; k < VERIFY_MACHINE && (line = doctor_fact(f, "machine.%d", k)); k++) report->machine[report->machines++] = line;
-        hung = end && strstr(end, "timed out");
+        hangs += end && strstr(end, "timed out");
+        hung = hangs >= VERIFY_HANGS;
         for (; i < verify_check_count; i++) {
             const verify_check *c = &verify_checks[i];
             verify_row row = {.state = VERIFY_FAIL};
@@ -145,13 +151,14 @@ static int verify_device(verify_report *report, const taper_verify_options *o, t
             if (!kept) return gpus;
             memcpy(row.id, kept->id, sizeof row.id);
             memcpy(row.where, kept->where, sizeof row.where);
+            job.no_driver |= blamed && c->run == verify_devices;
             if (blamed) {
                 row.en = doctor_text(d, "the check did not come to its end: %s", end ? end : "no answer");
                 row.text = o->chinese ? doctor_text(d, "检查没有完成: %s", end ? end : "没有回答") : row.en;
             } else if (!read) {
                 row.state = VERIFY_UNKNOWN;
-                row.en = "not run: the check before hangs";
-                row.text = o->chinese ? "未运行: 前一项检查卡住" : row.en;
+                row.en = "not run: the checks before hang";
+                row.text = o->chinese ? "未运行: 前面的检查卡住" : row.en;
             }
             *kept = row;
             if (!read && !hung) {
@@ -176,7 +183,7 @@ static void verify_links(verify_report *report, bool chinese) {
         return;
     }
     const char *seen = "";
-    for (int i = 0; i < count && i < 16; i++) {
+    for (int i = 0; i < count && i < 16; i++) { /* not told: 0 */
         int links = (int)doctor_fact_int(f, 0, "gpu.%d.nvlinks", i), active = (int)doctor_fact_int(f, 0, "gpu.%d.nvlinks_active", i);
         const char *to = doctor_fact(f, "gpu.%d.nvlinks_to", i);
         up += active, all += links;
@@ -189,7 +196,8 @@ static void verify_links(verify_report *report, bool chinese) {
     }
     const char *pairs = peers ? doctor_text(d, "; peer access %d/%d", direct, peers) : "", *pairs_zh = peers ? doctor_text(d, "; 直接访问 %d/%d", direct, peers) : "";
     verify_state state = count > 1 && all && !up ? VERIFY_SLOW : VERIFY_PASS;
-    if (all) verify_tell(report, chinese, "machine", "links", state, doctor_text(d, "NVLinks up: %s%s", seen, pairs), doctor_text(d, "NVLink 已连接: %s%s", seen, pairs_zh));
+    if (count == 1 && !up) verify_tell(report, chinese, "machine", "links", state, "one GPU, which needs no link", "只有一个 GPU, 不需要互连");
+    else if (all) verify_tell(report, chinese, "machine", "links", state, doctor_text(d, "NVLinks up: %s%s", seen, pairs), doctor_text(d, "NVLink 已连接: %s%s", seen, pairs_zh));
     else verify_tell(report, chinese, "machine", "links", state, doctor_text(d, "no NVLink: GPUs talk over PCIe%s", pairs), doctor_text(d, "没有 NVLink: GPU 之间走 PCIe%s", pairs_zh));
 }
 
@@ -287,8 +295,16 @@ taper_status taper_verify(const taper_verify_options *o, int *exit_code, taper_t
     } else if (st == TAPER_OK && o->compare[0]) {
         st = verify_both(o, d, &text, &html, exit_code);
     } else if (st == TAPER_OK) {
-        report->owner = d;
-        verify_run_all(report, o);
+        int runs = o->runs < 1 ? 1 : o->runs < VERIFY_RUNS ? o->runs : VERIFY_RUNS;
+        verify_report *all[VERIFY_RUNS] = {report};
+        for (int i = 0; i < runs; i++) {
+            if (!all[i] && !(all[i] = doctor_keep(d, sizeof *report))) break; /* fewer runs then */
+            all[i]->owner = d;
+            all[i]->runs = i;
+            verify_run_all(all[i], o);
+            report->runs = i + 1;
+        }
+        verify_merge(all, report->runs);
         *exit_code = report->code;
         if (o->format == TAPER_DOCTOR_JSON) verify_json(&text, report);
         else verify_text(&text, report, o);

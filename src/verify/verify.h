@@ -16,7 +16,7 @@ const char *verify_state_mark(verify_state state); /* "PASS": in text, the same 
 
 enum { VERIFY_FIGURES = 24, VERIFY_POINTS = 64, VERIFY_SERIES = 4, VERIFY_ROWS = 256, VERIFY_NAME = 32, VERIFY_ID = 48, VERIFY_MACHINE = 32, VERIFY_SAMPLES = 64 };
 
-/* Median and quartiles of the samples; all equal for a single value. */
+/* Median and quartiles of the samples, all equal for a single value; of several runs the median, least and largest of their medians. */
 typedef struct verify_figure {
     char name[VERIFY_NAME], unit[16];
     int better; /* 1: higher, -1: lower, 0: says how it is */
@@ -39,7 +39,7 @@ typedef struct verify_row {
 typedef struct verify_report {
     doctor *owner; /* of all strings */
     char when[32], host[64], version[24];
-    int machines, rows, code;
+    int runs, machines, rows, code;
     const char *machine[VERIFY_MACHINE]; /* "CUDA driver 13.0", one line each */
     verify_row row[VERIFY_ROWS];
 } verify_report;
@@ -53,7 +53,9 @@ typedef struct verify_run {
     verify_state state;
     char en[1500], zh[1500];
 } verify_run;
-void verify_say(verify_run *r, const char *en, const char *zh, ...); /* formats over the same arguments */
+void verify_say(verify_run *r, const char *en, const char *zh, ...) TAPER_PRINTF(2, 4) TAPER_PRINTF(3, 4); /* formats over the same arguments */
+/* A word in both languages, for %s%.0s in the English format and %.0s%s in the Chinese one. */
+#define VERIFY_WORD(condition, en, zh, en_not, zh_not) (condition) ? en : en_not, (condition) ? zh : zh_not
 void verify_set(verify_run *r, verify_state state);                  /* the worst that was set stays */
 /* A figure from its samples (sorted in place); gives the median. */
 double verify_measured(verify_run *r, const char *name, const char *unit, int better, double *samples, int count, double expected);
@@ -116,6 +118,9 @@ typedef struct verify_change {
     double ratio;    /* of the values, second to first */
     bool marked, worse; /* marked: more than noise */
 } verify_change;
+enum { VERIFY_RUNS = 9, VERIFY_RUNS_ENOUGH = 3 }; /* from 3 on the spread is that of runs */
+/* Puts runs of one machine together in the first. */
+void verify_merge(verify_report *const *r, int count);
 /* Every figure of either report; the count (at most room). */
 int verify_compare(const verify_report *a, const verify_report *b, verify_change *out, int room);
 void verify_compare_text(doctor_buffer *b, const verify_report *const *r, const char *const *names, const verify_change *c, int count, const taper_verify_options *o);

@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <taper/cuda.h>
+
 #include "verify/json.h"
 #include "verify/verify.h"
 
@@ -157,6 +159,25 @@ static void test_cpu(void) {
     report(!folders_left(), "leaves_no_folder", "it is still there");
 }
 
+static void test_runs(void) {
+    taper_verify_options o = TAPER_VERIFY_OPTIONS;
+    doctor_buffer b = {NULL, 0, 0};
+    int code = 9;
+    o.cpu_only = o.quick = true;
+    o.format = TAPER_DOCTOR_JSON;
+    o.check = "speed";
+    o.runs = 3;
+    taper_status st = taper_verify(&o, &code, collect, &b);
+    doctor *d = doctor_new(&(taper_doctor_options){.chinese = false});
+    verify_report *r = doctor_keep(d, sizeof *r);
+    r->owner = d;
+    if (st == TAPER_OK) st = verify_parse(r, b.data, b.size, "it");
+    const verify_figure *f = &r->row[0].figure[0];
+    report(st == TAPER_OK && !code && r->runs == 3 && r->rows == 1 && r->row[0].figures == 3 && f->low < f->high && f->low <= f->value && f->value <= f->high, "runs", b.data);
+    taper__free(b.data);
+    doctor_free(d);
+}
+
 static void test_text(void) {
     taper_verify_options o = TAPER_VERIFY_OPTIONS;
     int code = 9;
@@ -225,9 +246,10 @@ static void test_hangs(void) {
 
 /* ---- comparisons ---- */
 
+static int made_runs = 1;
 static void made_report(const char *path, double noise, double planted, const char *state) {
     char text[4096];
-    int n = snprintf(text, sizeof text, "{\"taper_verify\": 1, \"taper\": \"0.1.0\", \"when\": \"now\", \"host\": \"made\", \"machine\": [\"cuBLASLt 12.1\"], \"checks\": [");
+    int n = snprintf(text, sizeof text, "{\"taper_verify\": 1, \"taper\": \"0.1.0\", \"when\": \"now\", \"host\": \"made\", \"runs\": %d, \"machine\": [\"cuBLASLt 12.1\"], \"checks\": [", made_runs);
     for (int i = 0; i < 3; i++) {
         double value = 100 * (i + 1) * (i == 1 ? planted : noise);
         n += snprintf(text + n, sizeof text - (size_t)n,
@@ -280,6 +302,17 @@ static void test_compare(void) {
     t.size = 0;
     st = compare(&t, a, b, NULL, TAPER_DOCTOR_TEXT, &code);
     report(st == TAPER_OK && code == 0 && strstr(t.data, "no difference beyond noise"), "compare_noise", t.data);
+    made_report(b, 1, 0.92, "pass"); /* eight per cent: more than one run can tell */
+    t.size = 0;
+    st = compare(&t, a, b, NULL, TAPER_DOCTOR_TEXT, &code);
+    report(st == TAPER_OK && code == 0 && strstr(t.data, "no difference beyond noise") && strstr(t.data, "--runs 3"), "compare_one_run", t.data);
+    made_runs = 3;
+    made_report(a, 1, 1, "pass");
+    made_report(b, 1, 0.92, "pass");
+    made_runs = 1;
+    t.size = 0;
+    st = compare(&t, a, b, NULL, TAPER_DOCTOR_TEXT, &code);
+    report(st == TAPER_OK && code == 1 && count_of(t.data, "SLOWER") == 4 && !strstr(t.data, "--runs 3"), "compare_three_runs", t.data);
     made_report(b, 1, 1, "fail");
     t.size = 0;
     st = compare(&t, a, b, NULL, TAPER_DOCTOR_TEXT, &code);
@@ -360,11 +393,19 @@ static void test_json(void) {
     report(true, "json_without_memory", "");
 }
 
+/* torch's default is off. */
+static void test_tf32_switch(void) {
+    bool first = taper_cuda_set_matmul_tf32(true), second = taper_cuda_set_matmul_tf32(false);
+    report(!first && second, "tf32_switch", "it does not remember");
+}
+
 int main(void) {
     if (!mkdtemp(folder)) return printf("not ok verify_folder: %s\n", strerror(errno)), 1;
     int64_t live = taper__alloc_live();
     test_json();
+    test_tf32_switch();
     test_cpu();
+    test_runs();
     test_text();
     test_killed();
     test_hangs();

@@ -58,7 +58,6 @@ static void copies_gpu(doctor *d, const doctor_facts *f, int i) {
         if (error) doctor_unknown(d, "GPU %d (%s): %s", i, name ? name : "?", error);
         return;
     }
-    int busy = doctor_busy(d, bus);
     const char *text = doctor_text(d, "GPU %d %s: to it %.1f, from it %.1f GB/s pinned, %.1f and %.1f pageable", i, name ? name : "?", h2d, d2h,
                                    doctor_fact_real(f, 0, "gpu.%d.h2d_pageable", i), doctor_fact_real(f, 0, "gpu.%d.d2h_pageable", i));
     int64_t gen = doctor_fact_int(f, 0, "gpu.%d.link_gen", i), width = doctor_fact_int(f, 0, "gpu.%d.link_width", i);
@@ -72,6 +71,7 @@ static void copies_gpu(doctor *d, const doctor_facts *f, int i) {
         doctor_fine(d, "%s%s", text, slice ? "; a part of a GPU, not judged" : "");
         return;
     }
+    int busy = doctor_busy_since(d, bus);
     if (busy > 20) { /* not the machine's fault */
         doctor_unknown(d, "%s; others used the GPU %d %% of the time", text, busy);
         return;

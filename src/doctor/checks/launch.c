@@ -91,7 +91,8 @@ static void launch_run(doctor *d) {
         const char *text = doctor_text(d, "GPU %d %s: results right; launch %.1f us, with wait %.1f us", i, name, enqueue, round);
         if (idle > 0) text = doctor_text(d, "%s, after 100 ms of rest %.1f us", text, idle);
         text = doctor_text(d, "%s; PTX compiled in %.0f ms", text, doctor_fact_real(f, 0, "gpu.%d.jit_ms", i));
-        int busy = doctor_busy(d, doctor_fact(f, "gpu.%d.bus", i));
+        bool slow = enqueue > LAUNCH_ENQUEUE_MOST || round > LAUNCH_ROUND_MOST || idle > LAUNCH_IDLE_MOST;
+        int busy = slow ? doctor_busy_since(d, doctor_fact(f, "gpu.%d.bus", i)) : 0;
         if (busy > 20) doctor_unknown(d, "%s; others used the GPU %d %% of the time", text, busy);
         else launch_slow(d, f, i, text);
     }

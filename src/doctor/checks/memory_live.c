@@ -40,7 +40,7 @@ static void memory_live_run(doctor *d) {
     const doctor_job *job = doctor_job_look(d);
     const doctor_process *lead = doctor_job_lead(d), *example = NULL;
     if (!lead || doctor_job_stopped(d, lead)) return;
-    double seconds = doctor_fact_real(doctor_job_sample(d), 0, "ms") * 1e-3, pss = 0, rate = 0, shared = 0, left = 0, limit = 0, worker_pss = 0;
+    double seconds = doctor_fact_real(doctor_job_sample(d), 0, "ms") * 1e-3, pss = 0, rate = 0, shared = 0, left = 0, limit = 0, worker_pss = 0, still_shared = 0;
     int workers = 0, growing = 0, known = 0;
     for (int i = 0; i < job->count; i++) {
         const doctor_process *p = &job->process[i];
@@ -55,6 +55,7 @@ static void memory_live_run(doctor *d) {
         if (p->age < YOUNG || m.dirty[1] <= m.dirty[0] || m.dirty[2] <= m.dirty[1] || m.shared[2] > m.shared[0] + (m.dirty[2] - m.dirty[0]) / 4) continue;
         growing++;
         example = p;
+        still_shared += m.shared[2];
         rate += (m.dirty[2] - m.dirty[0]) / (seconds > 0 ? seconds : 1);
         shared += (m.shared[0] - m.shared[2]) / (seconds > 0 ? seconds : 1);
     }
@@ -64,6 +65,7 @@ static void memory_live_run(doctor *d) {
         doctor_unknown(d, "/proc/%d/smaps_rollup: not read", lead->pid);
         return;
     }
+    bool copies = shared > rate / 4, lasts = copies && still_shared < left; /* copying ends when nothing is shared any more */
     doctor_finding *f;
     if (left < 0.05 * limit && pss > 0.5 * limit) {
         f = doctor_find(d, DOCTOR_BROKEN, "job-memory-full", "https://github.com/pytorch/pytorch/issues/8976");
@@ -71,8 +73,7 @@ static void memory_live_run(doctor *d) {
         doctor_cause(d, f, "The job has all but used up its %.1f GiB of main memory: the kernel kills the next process that wants more.", "任务几乎用尽 %.1f GiB 内存: 下一个申请内存的进程会被内核杀死。", limit * gib);
         doctor_cure(d, f, "fewer loader workers (%d now, %.1f GiB each), a smaller prefetch_factor, or a larger limit", "减少 num_workers (现为 %d 个, 每个 %.1f GiB)、减小 prefetch_factor, 或提高内存限制",
                     workers, workers ? worker_pss / workers * gib : 0);
-    } else if (workers && growing * 2 > workers && rate > (double)SLOWEST_KIB * growing && left / rate < SOON_S) {
-        bool copies = shared > rate / 4;
+    } else if (workers && growing * 2 > workers && rate > (double)SLOWEST_KIB * growing && left / rate < SOON_S && !lasts) {
         f = doctor_find(d, DOCTOR_SLOW, "worker-memory-grows", "https://github.com/pytorch/pytorch/issues/13246");
         doctor_evidence(d, f, "smaps_rollup of %d of %d workers in %.1f s: Private_Dirty +%.1f MiB/s, Shared %+.1f MiB/s (PID %d); %.1f GiB left", growing, workers, seconds, rate * mib, -shared * mib, example->pid,
                         left * gib);

@@ -63,7 +63,7 @@ static void peers_pair(doctor *d, const doctor_facts *f, int i, int j, peers_sum
         if (expected > 0 && (!sum->nvlink || rate < sum->nvlink)) sum->nvlink = rate;
     }
     if ((!access && expected <= 0) || rate >= least) return; /* without direct access and NVLink: the way through main memory is the normal one */
-    int busy = doctor_busy(d, doctor_fact(f, "gpu.%d.bus", i)), other = doctor_busy(d, doctor_fact(f, "gpu.%d.bus", j));
+    int busy = doctor_busy_since(d, doctor_fact(f, "gpu.%d.bus", i)), other = doctor_busy_since(d, doctor_fact(f, "gpu.%d.bus", j));
     sum->found = true;
     if (busy > 20 || other > 20) {
         doctor_unknown(d, "%s; others used them %d %% and %d %% of the time", seen, busy, other);

@@ -106,7 +106,6 @@ static bool products_slow(doctor *d, const products_seen *s) {
 static void products_gpu(doctor *d, const doctor_facts *f, int i) {
     products_seen s = {.i = i, .name = doctor_fact(f, "gpu.%d.name", i)};
     const char *error = doctor_fact(f, "gpu.%d.error", i), *override = doctor_env(d, "NVIDIA_TF32_OVERRIDE");
-    int busy = doctor_busy(d, doctor_fact(f, "gpu.%d.bus", i));
     int64_t wrong = doctor_fact_int(f, 0, "gpu.%d.wrong", i);
     double fp32 = doctor_fact_real(f, 0, "gpu.%d.fp32", i), tf32 = doctor_fact_real(f, 0, "gpu.%d.tf32", i);
     if (error) {
@@ -122,6 +121,7 @@ static void products_gpu(doctor *d, const doctor_facts *f, int i) {
         doctor_cure(d, p, "take the GPU out of use; turn overclocks off; dcgmi diag -r 3, then replace it", "停用这块 GPU; 取消超频; dcgmi diag -r 3, 仍出错则更换");
         return;
     }
+    int busy = s.worst < PRODUCTS_LEAST ? doctor_busy_since(d, doctor_fact(f, "gpu.%d.bus", i)) : 0;
     if (busy > 20) {
         doctor_unknown(d, "%s; others used the GPU %d %% of the time", s.text, busy);
         return;

@@ -22,21 +22,28 @@ static int arch_gpus(doctor *d, arch_gpu *gpus, const doctor_elf *e) {
     return n;
 }
 
+/* A package is judged by all its libraries together: some of them are meant for one GPU alone. */
 static void arch_extensions(doctor *d, const doctor_python *p) {
     const doctor_extension *list;
     arch_gpu gpus[ARCH_GPUS];
     int n = doctor_extensions(d, p, &list);
-    for (int i = 0; i < n; i++) {
-        const doctor_elf *e = doctor_elf_read(d, list[i].path, DOCTOR_ELF_KERNELS);
-        int count = e && e->fatbins ? arch_gpus(d, gpus, e) : 0, served = 0;
+    for (int i = 0, next; i < n; i = next) {
+        doctor_elf all = {.path = NULL};
+        for (next = i; next < n && list[next].package == list[i].package; next++) {
+            const doctor_elf *e = doctor_elf_read(d, list[next].path, DOCTOR_ELF_KERNELS);
+            for (int k = 0; e && k < DOCTOR_ELF_ARCHS; k++) all.sass[k] |= e->sass[k], all.ptx[k] |= e->ptx[k];
+            if (e && e->fatbins && !all.path) all.path = e->path;
+        }
+        int count = all.path && next < DOCTOR_EXTENSIONS ? arch_gpus(d, gpus, &all) : 0, served = 0; /* the last package may not be whole */
         for (int k = 0; k < count; k++) served += gpus[k].served > 0;
         if (!count || served) continue;
         doctor_finding *f = doctor_find(d, DOCTOR_BROKEN, "extension-no-kernel", "https://github.com/pytorch/pytorch/issues/31285");
-        doctor_evidence(d, f, "%s: machine code %s; PTX %s; GPU %d.%d", e->path, doctor_arch_text(d, e->sass), doctor_arch_text(d, e->ptx), gpus[0].cc / 10, gpus[0].cc % 10);
+        doctor_evidence(d, f, "%s: machine code %s; PTX %s; GPU %d.%d", all.path, doctor_arch_text(d, all.sass), doctor_arch_text(d, all.ptx), gpus[0].cc / 10, gpus[0].cc % 10);
         doctor_cause(d, f, "%s holds no code for %s (%d.%d): no kernel image is available for execution on the device.",
                      "%s 不含 %s (%d.%d) 的代码: no kernel image is available for execution on the device。", list[i].package->name, gpus[0].name, gpus[0].cc / 10, gpus[0].cc % 10);
-        doctor_cure(d, f, "TORCH_CUDA_ARCH_LIST=%d.%d %s --force-reinstall --no-deps --no-build-isolation --no-binary %s %s==%s", NULL, gpus[0].cc / 10, gpus[0].cc % 10,
-                    doctor_pip(d, p), list[i].package->name, list[i].package->name, list[i].package->version);
+        doctor_cure(d, f, "TORCH_CUDA_ARCH_LIST=%d.%d %s --force-reinstall --no-deps --no-build-isolation --no-binary %s %s==%.*s, if %s supports this GPU",
+                    "TORCH_CUDA_ARCH_LIST=%d.%d %s --force-reinstall --no-deps --no-build-isolation --no-binary %s %s==%.*s (前提是 %s 支持这块 GPU)", gpus[0].cc / 10, gpus[0].cc % 10,
+                    doctor_pip(d, p), list[i].package->name, list[i].package->name, (int)strcspn(list[i].package->version, "+"), list[i].package->version, list[i].package->name);
     }
 }
 
@@ -68,6 +75,9 @@ static void arch_run(doctor *d) {
     int n = arch_gpus(d, gpus, e), bad = -1, good = -1, slow = -1;
     for (int i = 0; i < n; i++) *(gpus[i].served == 2 ? &good : gpus[i].served ? &slow : &bad) = i;
     bool chosen = doctor_env(d, "CUDA_VISIBLE_DEVICES") != NULL;
+    int major = 0, minor = 0, reported = (int)doctor_fact_int(doctor_nvml(d), 0, "cuda");
+    sscanf(p->cuda, "%3d.%2d", &major, &minor);
+    if (slow >= 0 && reported && reported < 1000 * major + 10 * minor) bad = slow, slow = -1; /* the driver does not compile newer PTX */
     if (bad >= 0 && ((good < 0 && slow < 0) || !chosen)) {
         arch_missing(d, p, e, &gpus[bad], good >= 0 && !chosen ? &gpus[good] : NULL);
     } else if (slow >= 0) {

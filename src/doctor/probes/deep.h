@@ -126,6 +126,8 @@ doctor_part doctor_part_of(const char *name);
 double doctor_pcie_rate(int64_t gen, int64_t width);
 /* Percent of time that others used GPU i (by bus address) before anything was measured; 0 when not known. */
 int doctor_busy(doctor *d, const char *bus);
+/* The same, and what others do with it now: asked before a rate is called slow, since a job may have begun meanwhile. */
+int doctor_busy_since(doctor *d, const char *bus);
 /* A slice (MIG) or a virtual GPU: the whole part's figures do not apply to it. */
 bool doctor_is_slice(doctor *d, const char *name);
 /* Whether the measuring probe of GPUs has a GPU to run on. */

@@ -2,7 +2,7 @@
  * init, count; for each gpu.I: name, cc, bus, bandwidth (by the memory's clock and width), error ("CALL CODE"), h2d.BYTES and d2h.BYTES (pinned), h2d
  * d2h (the best of them), h2d_pageable d2h_pageable, pin_ms (of 128 MiB), d2d (bytes read and written), link_gen link_width (under
  * load), link_idle_gen, link_gen_max link_width_max.
- * "deep_busy": what others do with the GPUs before anything is measured: BUS percent. */
+ * "deep_busy" and "deep_busy_after": what others do with the GPUs before anything is measured, and after: BUS percent. */
 #include "doctor/probes/deep.h"
 
 #include <stdio.h>
@@ -155,12 +155,25 @@ static void busy_run(doctor_out *o, void *ctx) {
         if (least[i] <= 100) doctor_say(o, doctor_fact(cuda, "gpu.%d.bus", i), "%u", least[i]);
 }
 
-int doctor_busy(doctor *d, const char *bus) {
+static void busy_after(doctor_out *o, void *ctx) {
+    struct timespec rest = {1, 200000000}; /* NVML's figure covers up to a second: ours must have left it */
+    nanosleep(&rest, NULL);
+    busy_run(o, ctx);
+}
+
+static int busy_asked(doctor *d, const char *name, doctor_probe_fn fn, const char *bus) {
     union {
         const void *in;
         void *out;
     } cuda = {doctor_cuda(d)}; /* the child only reads it */
-    return bus ? (int)doctor_fact_int(doctor_probe(d, "deep_busy", busy_run, cuda.out, 5000), 0, "%s", bus) : 0;
+    return bus ? (int)doctor_fact_int(doctor_probe(d, name, fn, cuda.out, 6000), 0, "%s", bus) : 0;
+}
+
+int doctor_busy(doctor *d, const char *bus) { return busy_asked(d, "deep_busy", busy_run, bus); }
+
+int doctor_busy_since(doctor *d, const char *bus) {
+    int before = doctor_busy(d, bus), after = busy_asked(d, "deep_busy_after", busy_after, bus);
+    return before > after ? before : after;
 }
 
 bool doctor_is_slice(doctor *d, const char *name) {
