@@ -57,7 +57,7 @@ void verify_html(doctor_buffer *b, const verify_report *r, bool chinese) {
     doctor_print(b, "<h2>%s</h2>\n", chinese ? "检查清单" : "Checklist");
     html_rows(b, r, NULL, r->rows);
     doctor_print(b, "<h2>%s</h2>\n<p>%s</p>\n", chinese ? "数据" : "Figures",
-                 chinese ? "条形为中位数, 细线为四分位区间, 虚线为该部件的标称值。" : "Bars are medians, the thin line goes from quartile to quartile, the dashed mark is what the part can do by its data sheet.");
+                 chinese ? "条形为中位数, 细线为其离散范围 (一次运行: 四分位区间; 多次: 各次的范围), 虚线为该部件的标称值。" : "Bars are medians, the thin line is their spread (one run: its quartiles; several: their range), the dashed mark is what the part can do by its data sheet.");
     for (int i = 0; i < r->rows; i++) {
         const verify_row *row = &r->row[i];
         bool any = row->series > 0;

@@ -1,6 +1,7 @@
 """The command-line tool beside the package: bench with two sets of libraries, verify with its reports. Without the tool it says so and passes."""
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,8 +16,8 @@ def check(name, condition, why=""):
     print(f"ok tool_{name}" if condition else f"not ok tool_{name}: {why}")
 
 
-def run(*arguments):
-    done = subprocess.run([TOOL, *arguments], capture_output=True, text=True, env={**os.environ, "LC_ALL": "C.UTF-8"})
+def run(*arguments, **variables):
+    done = subprocess.run([TOOL, *arguments], capture_output=True, text=True, env={**os.environ, "LC_ALL": "C.UTF-8", **variables})
     return done.returncode, done.stdout, done.stderr
 
 
@@ -59,10 +60,25 @@ def verify(folder):
     check("verify_chinese", "通过" in run("verify", "--cpu", "--quick", "--check", "matmul", "--lang", "zh")[1])
 
 
+def broken_driver(folder):
+    """A libcuda that hangs or crashes while it is loaded is one line of the report; the CPU's checks go on."""
+    for name, does in (("timed out after 4.0 s", "for (;;) sleep(1000);"), ("killed by signal 6", "abort();")):
+        place = os.path.join(folder, does[:3])
+        os.mkdir(place)
+        source = "#include <stdlib.h>\n#include <unistd.h>\n__attribute__((constructor)) static void begin(void) { " + does + " }\n"
+        cc = subprocess.run(["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", os.path.join(place, "libcuda.so.1")], input=source, text=True)
+        if cc.returncode:
+            return
+        code, out, err = run("verify", "--quick", "--limit", "4", "--check", "devices,matmul", TAPER_LIBRARY_PATH=place)
+        check("verify_driver_" + name.split()[0], code == 2 and "FAIL    machine devices" in out and name in out and "PASS    cpu     matmul" in out, out + err)
+
+
 if not os.access(TOOL, os.X_OK):
     print("ok tool_skipped # the tool is not built:", TOOL)
     sys.exit(0)
 with tempfile.TemporaryDirectory() as place:
     bench_with(place)
     verify(place)
+    if shutil.which("cc"):
+        broken_driver(place)
 sys.exit(failed)

@@ -175,6 +175,36 @@ static void run_damaged(const char *path, unsigned seed) {
     doctor_free(d);
 }
 
+/* docs/failure-modes.md: 62 rows, and each finding it names is one of a check. */
+static void check_failure_modes(const char *path) {
+    static char line[4096];
+    char why[600] = "";
+    int rows = 0;
+    FILE *f = fopen(path, "re");
+    while (f && fgets(line, sizeof line, f)) {
+        if (line[0] != '|' || line[2] < '0' || line[2] > '9') continue;
+        int number = atoi(line + 2), ids = 0;
+        rows += number == rows + 1;
+        for (char *p = strchr(line, '`'); p; p = strchr(p + 1, '`')) {
+            char *end = strchr(p + 1, '`');
+            bool known = false;
+            if (!end) break;
+            *end = 0;
+            for (const doctor_check *const *c = doctor_checks(); *c && !known; c++) {
+                for (int i = 0; i < DOCTOR_FINDS && (*c)->finds[i]; i++) known |= !strcmp((*c)->finds[i], p + 1);
+                for (int i = 0; (*c)->more && (*c)->more(i); i++) known |= !strcmp((*c)->more(i), p + 1);
+            }
+            if (!known && strlen(why) < 400) snprintf(why + strlen(why), sizeof why - strlen(why), " row %d: no finding %s;", number, p + 1);
+            ids++;
+            p = end;
+        }
+        if (!ids && strlen(why) < 400) snprintf(why + strlen(why), sizeof why - strlen(why), " row %d names none;", number);
+    }
+    if (f) fclose(f);
+    if (rows != 62) snprintf(why + strlen(why), sizeof why - strlen(why), " %d rows", rows);
+    report(!*why, "doctor_failure_modes", why);
+}
+
 static int by_name(const struct dirent **a, const struct dirent **b) { return strcmp((*a)->d_name, (*b)->d_name); }
 static int is_case(const struct dirent *e) { return strstr(e->d_name, ".case") != NULL; }
 
@@ -214,6 +244,7 @@ int main(int argc, char **argv) {
     }
     for (const doctor_check *const *c = doctor_checks(); c[0] && c[1]; c++)
         if (c[0]->code == c[1]->code) report(false, c[0]->name, "two checks have one code");
+    check_failure_modes("docs/failure-modes.md");
     taper_doctor_options options = {.verbose = true}; /* this machine, whatever it is */
     int code = -1;
     size_t bytes = 0;
