@@ -6,6 +6,10 @@ PREFIX  ?= /usr/local
 VERSION := $(shell cat VERSION)
 SOVERSION := $(firstword $(subst ., ,$(VERSION)))
 PYTHON  ?= python3
+# Without -j all processors are used; make -j1 asks for one.
+ifeq ($(findstring jobserver,$(MAKEFLAGS))$(filter -j%,$(MAKEFLAGS)),)
+MAKEFLAGS += -j$(shell nproc)
+endif
 # make V=1 shows the whole commands.
 ifeq ($(V),)
 Q = @printf '  %s\n' '$@';

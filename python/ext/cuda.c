@@ -88,6 +88,17 @@ static PyObject *cuda_manual_seed(PyObject *m, PyObject *o) {
     taper_cuda_manual_seed(s);
     Py_RETURN_NONE;
 }
+/* Switches of torch.backends that the engine knows; others are only kept in Python. */
+static PyObject *cuda_set_backend_flag(PyObject *m, PyObject *args) {
+    const char *name;
+    PyObject *value;
+    (void)m;
+    if (!PyArg_ParseTuple(args, "sO:set_backend_flag", &name, &value)) return NULL;
+    int on = PyObject_IsTrue(value);
+    if (on < 0) return NULL;
+    if (!strcmp(name, "cuda.matmul.allow_tf32")) taper_cuda_set_matmul_tf32(on);
+    Py_RETURN_NONE;
+}
 static PyObject *cuda_memory_table(PyObject *m, PyObject *args) {
     int rows = 10, i = -1;
     char text[8192] = "";
@@ -297,7 +308,7 @@ PyMethodDef ext_cuda_functions[] = {{"pin_memory", cuda_pin, METH_O, NULL}, {"is
     {"cuda_synchronize", cuda_synchronize, METH_VARARGS, NULL}, {"cuda_get_properties", cuda_get_properties, METH_VARARGS, NULL},
     {"cuda_mem_info", cuda_mem_info, METH_VARARGS, NULL}, {"cuda_memory_stats", cuda_memory_stats, METH_VARARGS, NULL},
     {"cuda_reset_peak", cuda_reset_peak, METH_VARARGS, NULL}, {"cuda_empty_cache", cuda_empty_cache, METH_NOARGS, NULL},
-    {"cuda_manual_seed", cuda_manual_seed, METH_O, NULL},  {"cuda_memory_table", cuda_memory_table, METH_VARARGS, NULL},
+    {"cuda_manual_seed", cuda_manual_seed, METH_O, NULL},  {"set_backend_flag", cuda_set_backend_flag, METH_VARARGS, NULL}, {"cuda_memory_table", cuda_memory_table, METH_VARARGS, NULL},
     {"cuda_set_memory_limit", cuda_set_memory_limit, METH_VARARGS, NULL}, {"cuda_is_capturing", cuda_is_capturing, METH_NOARGS, NULL},
     {"cuda_current_stream", cuda_current_stream, METH_VARARGS, NULL}, {"cuda_default_stream", cuda_default_stream, METH_VARARGS, NULL},
     {"cuda_set_stream", cuda_set_stream, METH_O, NULL}, {"cuda_default_generator", ext_cuda_default_generator, METH_O, NULL}, {0}};
