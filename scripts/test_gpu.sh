@@ -3,6 +3,7 @@
 # A step's last lines are shown when it fails; the whole logs stay in $BUILD/gpu.
 set -uo pipefail
 cd "$(dirname "$0")/.."
+unset MAKEFLAGS MAKELEVEL # of the make that called: its job server is not ours
 BUILD=${BUILD:-build}
 PYTHON=${PYTHON:-python3}
 REPORT=${REPORT:-docs/gpu-test-report.md}
