@@ -1,5 +1,6 @@
 /* taper_compat: the options, this machine's GPU and driver, a wheel's own facts, then the answer as text. */
 #include "doctor/compat.h"
+#include "doctor/python.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -48,6 +49,14 @@ static void here_read(doctor *d, compat_question *q) {
     else q->gpu = here_pci(d);
 }
 
+/* Where nothing to run was named: the PyTorch of this machine's environment. */
+static void here_torch(doctor *d, compat_question *q) {
+    const doctor_python *p = q->torch_version || q->image || q->toolkit ? NULL : doctor_cuda_torch(d);
+    if (!p) return;
+    q->torch_version = p->torch_version;
+    if (!strchr(p->torch_version, '+')) q->cuda = p->cuda;
+}
+
 static void here_wheel(doctor *d, compat_question *q, const compat_wheel *w) {
     if (w->is_torch && *w->torch_version) {
         q->torch_version = doctor_text(d, "%s", w->torch_version);
@@ -68,6 +77,7 @@ static taper_status here_answer(doctor *d, const taper_compat_options *o, doctor
     compat_wheel *wheel = doctor_keep(d, sizeof *wheel);
     if (!a || !wheel) return TAPER_FAIL(TAPER_MEMORY, "no memory");
     if (o->here) here_read(d, &q);
+    if (o->here && !o->wheel) here_torch(d, &q);
     if (o->wheel) {
         if (!compat_read_wheel(wheel, o->wheel)) return TAPER_FAIL(TAPER_VALUE, "%s", wheel->why);
         here_wheel(d, &q, wheel);

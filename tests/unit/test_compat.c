@@ -401,6 +401,10 @@ static void test_here(const char *folder) {
     put(root, "/.doctor/probe/nvml", "init 0\ndriver 535.129.03\ncount 1\ngpu.0.name NVIDIA H100 80GB HBM3\ngpu.0.cc 9.0\n");
     report(call(&out, (taper_compat_options){.here = true, .root = root, .torch_version = "2.7", .cuda = "12.6"}, TAPER_OK, 0) && strstr(out.data, "H100-SXM5") && strstr(out.data, "535.129.03"), "here_by_nvml", out.data);
     report(call(&out, (taper_compat_options){.here = true, .root = empty, .torch_version = "2.7", .cuda = "12.6"}, TAPER_OK, 3) && strstr(out.data, "no NVIDIA GPU that is known"), "here_without_a_gpu", out.data);
+    put(root, "/opt/conda/bin/python3.11", "");
+    put(root, "/opt/conda/conda-meta/history", "");
+    put(root, "/opt/conda/lib/python3.11/site-packages/torch/version.py", "__version__ = '2.6.0+cu124'\ncuda: Optional[str] = '12.4'\n");
+    report(call(&out, (taper_compat_options){.here = true, .root = root}, TAPER_OK, 0) && strstr(out.data, "2.6.0") && strstr(out.data, "12.4"), "here_finds_torch", out.data);
 }
 
 /* ---- wheels ---- */
