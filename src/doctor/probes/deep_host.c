@@ -1,7 +1,8 @@
 /* The probe "deep_host": what one core, all cores and the memory of this process do. Its keys: threads (CPUs this process may use, a quota
  * counted in, at most 16), steps (millions of dependent multiply-adds a second on one core; four clocks each on x86), cores (how many times that all
  * threads reach together), steal (percent of the machine's time that the hypervisor took meanwhile), throttled_ms (by the cgroup's quota
- * meanwhile), runnable (load average before), memory_gbs (copies by all threads, read and written), shm_gbs (writing /dev/shm), fork_us. */
+ * meanwhile), runnable (load average before), memory_gbs (copies by all threads, read and written), shm_gbs (writing /dev/shm), fork_us,
+ * loader_one and loader_all (images a second that one process, and as many as there are threads, crop, flip, normalise and put into shared memory). */
 #include "doctor/probes/deep.h"
 
 #include <fcntl.h>
@@ -18,7 +19,8 @@
 
 #include "doctor/probes/deep_host.h"
 
-enum { HOST_THREADS = 16, HOST_COPY = 64 << 20, HOST_SHM = 128 << 20 };
+enum { HOST_THREADS = 16, HOST_COPY = 64 << 20, HOST_SHM = 128 << 20, LOADER_FROM = 256, LOADER_SIDE = 224, LOADER_IMAGES = 4 };
+enum { LOADER_BATCH = LOADER_IMAGES * 3 * LOADER_SIDE * LOADER_SIDE };
 
 static int64_t host_number(const char *path, const char *key) {
     char text[8192];
@@ -140,6 +142,53 @@ static void host_fork(doctor_out *o) {
     doctor_say(o, "fork_us", "%.0f", best * 1e6);
 }
 
+/* One batch as a loader's worker makes it. */
+static void host_batch(float *to, const unsigned char *from, uint64_t *random) {
+    for (int i = 0; i < LOADER_IMAGES; i++) {
+        *random = *random * 6364136223846793005u + 1442695040888963407u;
+        int top = (int)(*random >> 40) % (LOADER_FROM - LOADER_SIDE), left = (int)(*random >> 50) % (LOADER_FROM - LOADER_SIDE), flip = (int)(*random >> 63);
+        for (int c = 0; c < 3; c++)
+            for (int y = 0; y < LOADER_SIDE; y++) {
+                const unsigned char *row = from + (c * LOADER_FROM + top + y) * LOADER_FROM + left;
+                for (int x = 0; x < LOADER_SIDE; x++) *to++ = ((float)row[flip ? LOADER_SIDE - 1 - x : x] / 255.0f - 0.45f) / 0.225f;
+            }
+    }
+}
+
+/* Images a second of n processes; 0 when they cannot be had. Before there are threads. */
+static double host_loader(int n, double seconds) {
+    typedef struct loader_slot {
+        _Alignas(64) volatile uint64_t images;
+        double seconds;
+        float batch[LOADER_BATCH];
+    } loader_slot;
+    size_t bytes = sizeof(loader_slot) * (size_t)n;
+    loader_slot *slots = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    unsigned char *from = malloc(3 * LOADER_FROM * LOADER_FROM);
+    pid_t children[HOST_THREADS] = {0};
+    double rate = 0;
+    for (int i = 0; from && i < 3 * LOADER_FROM * LOADER_FROM; i++) from[i] = (unsigned char)(i * 2654435761u >> 24);
+    for (int i = 0; from && slots != MAP_FAILED && i < n; i++) {
+        children[i] = fork();
+        if (children[i]) continue;
+        uint64_t random = (uint64_t)i;
+        double start = deep_now();
+        for (double now = start; now < start + seconds; now = deep_now()) {
+            host_batch(slots[i].batch, from, &random);
+            slots[i].images += LOADER_IMAGES;
+            slots[i].seconds = deep_now() - start;
+        }
+        kill(getpid(), SIGKILL);
+    }
+    for (int i = 0; i < n; i++)
+        if (children[i] > 0) waitpid(children[i], NULL, 0);
+    for (int i = 0; slots != MAP_FAILED && i < n; i++)
+        if (slots[i].seconds > 0) rate += (double)slots[i].images / slots[i].seconds;
+    if (slots != MAP_FAILED) munmap(slots, bytes);
+    free(from);
+    return rate;
+}
+
 static void host_run(doctor_out *o, void *ctx) {
     static host_work works[HOST_THREADS];
     const host_settings *s = ctx;
@@ -148,7 +197,9 @@ static void host_run(doctor_out *o, void *ctx) {
     int threads = sched_getaffinity(0, sizeof set, &set) ? 1 : CPU_COUNT(&set);
     if (s->quota > 0 && threads > s->quota + 0.99) threads = (int)(s->quota + 0.99);
     if (threads > HOST_THREADS) threads = HOST_THREADS;
-    host_fork(o); /* before there are threads */
+    host_fork(o); /* before there are threads, as is the loader */
+    doctor_say(o, "loader_one", "%.0f", host_loader(1, 0.25));
+    doctor_say(o, "loader_all", "%.0f", host_loader(threads, 0.4));
     if (getloadavg(&load, 1) == 1) doctor_say(o, "runnable", "%.1f", load);
     doctor_say(o, "threads", "%d", threads);
     double one = 0;
