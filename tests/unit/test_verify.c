@@ -136,7 +136,7 @@ static void test_cpu(void) {
     double took = seconds() - begin;
     report(st == TAPER_OK && (code == 0 || code == 1), "cpu_runs", st ? taper_error_message() : b.data);
     snprintf(why, sizeof why, "%.1f s", took);
-    report(took < 10, "cpu_takes_less_than_10_s", why);
+    report(took < 30, "cpu_takes_less_than_30_s", why); /* two when nobody else wants the cores */
     doctor *d = doctor_new(&(taper_doctor_options){.chinese = false});
     verify_report *r = doctor_keep(d, sizeof *r);
     r->owner = d;
